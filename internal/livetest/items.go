@@ -138,7 +138,7 @@ func testValues(t *testing.T, s Store, _ Options) {
 func testKeys(t *testing.T, s Store, _ Options) {
 	keys := []string{
 		"k", "K", "k/k", "k.k", "k:k", "k-k", "k_k", "kk", "k/", "/k", "k//k", "k.", ".k", "k..k", ".", "..", "/", ":", "-", "_",
-		"k=k"[:1] + "_3A", "k_2F", "k_2E", "tile/speeds/14/8521/5975", "tile/speeds/14/8521/597",
+		"k_3A", "k_2F", "k_2E", "tile/speeds/14/8521/5975", "tile/speeds/14/8521/597",
 		strings.Repeat("k", 200), strings.Repeat("/", 200), strings.Repeat(".", 200), strings.Repeat(":", 199) + "a",
 	}
 	for _, key := range keys {

@@ -45,9 +45,9 @@ func absent(t *testing.T, s Store, key string) {
 func testRoundTrip(t *testing.T, s Store) {
 	random := rand.NewChaCha8([32]byte{2})
 	objects := map[string][]byte{
-		"empty":   {},
-		"newline": []byte("\r\n"),
-		"map/0193aef0/14/8521/5975.bin":                              nil,
+		"empty":                         {},
+		"newline":                       []byte("\r\n"),
+		"map/0193aef0/14/8521/5975.bin": nil,
 		"archive/day=2026-11-23/hour=07/worker:1-00042.parquet":      nil,
 		"tiles/roads/14/8521/5975/AZ_09.mvt.gz":                      nil,
 		"map/current":                                                []byte("0193aef0"),
