@@ -1,0 +1,62 @@
+// Package ledger holds the entries by which the pipeline proves that nothing was lost and
+// nothing counted twice: what became of each envelope, what a flush archived,
+// what was put into quarantine.
+package ledger
+
+import "github.com/carasso/carasso/telemetry"
+
+// Envelope is what became of one envelope. In a complete entry
+// Batches = Archived + Duplicate + Quarantined, and the same for samples.
+type Envelope struct {
+	telemetry.Header
+	Archived, ArchivedSamples       uint32
+	Duplicate, DuplicateSamples     uint32
+	Quarantined, QuarantinedSamples uint32
+}
+
+// Flush is the manifest's entry for one flush: what it archived, and where.
+type Flush struct {
+	Worker      string
+	ObjectKey   string // of the samples; "" when the flush held no new batch
+	ObjectBytes int64  // all objects of the flush together
+	Batches     int
+	Samples     int64 // counted ones: without lead-in
+	TMin, TMax  int64 // event time of the counted samples, ms since the epoch; 0 when there is none
+	MapVersion  string
+}
+
+// Reason is the stable code for why something could not be used.
+type Reason string
+
+// The reasons.
+const (
+	// Whole envelopes.
+	ReasonHeader        Reason = "header_undecodable"   // the ledger can not account for it
+	ReasonBody          Reason = "envelope_undecodable" // header readable, records not
+	ReasonVersion       Reason = "envelope_version"     // written by a newer receiver
+	ReasonCount         Reason = "count_mismatch"       // header and records disagree
+	ReasonEnvelopeTime  Reason = "envelope_time"        // accepted outside the retained days; not in the ledger
+	ReasonRejected      Reason = "rejected"             // the database or the matcher refuses it for good
+	ReasonMaxReceives   Reason = "max_receives"         // failed too often, then once more alone
+	ReasonOversized     Reason = "oversized"            // larger than an envelope may be
+	ReasonBatch         Reason = "batch_undecodable"    // a record within a good envelope
+	ReasonBatchTime     Reason = "event_time"           // events outside the retained days
+	ReasonClaimTime     Reason = "batch_id_time"        // batch id's time outside the retained days
+	ReasonEmpty         Reason = "no_samples"           // a batch without a counted sample
+	ReasonInvalidRecord Reason = "batch_invalid"        // decodes, but breaks the limits
+)
+
+// Quarantined is something that could not be used, kept as an object.
+type Quarantined struct {
+	HasEnvelope bool // Receiver and Seq are known
+	Receiver    telemetry.ReceiverID
+	Seq         uint64
+	HasClaim    bool // one batch; otherwise the whole envelope
+	Claim       telemetry.ClaimID
+	Reason      Reason
+	Detail      string // for operators; ≤ 500 bytes
+	ObjectKey   string // the envelope as it came
+	Bytes       int    // size of that object
+	Batches     uint32
+	Samples     uint32
+}
