@@ -81,3 +81,12 @@ type DirtyTile struct {
 	AcceptedMS int64  // when the receiver accepted the oldest data behind it, ms since the epoch
 	EventMS    int64  // event time of the newest data behind it, ms since the epoch
 }
+
+// LiveSpeed is what is known about a directed segment over several buckets, without bins.
+type LiveSpeed struct {
+	Edge     uint64
+	N        int64 // samples with a speed
+	SumCMPS  int64 // sum of their speeds, 0.01 m/s
+	Vehicles Vehicles
+	OldestMS int64 // start of the oldest bucket behind it, ms since the epoch
+}

@@ -69,7 +69,7 @@ CREATE TABLE segment_speed (
     PRIMARY KEY (bucket, edge)
 ) PARTITION BY RANGE (bucket);
 
--- The flushes' deltas to it, insert-only, in a ring of slots: slot = (unix minute) % 8 at
+-- The flushes' deltas to it, insert-only, in a ring of slots: slot = (unix time / 10 s) % 8 at
 -- commit. Folding locks one slot, merges it into segment_speed and truncates it.
 CREATE TABLE segment_speed_delta (
     slot     smallint    NOT NULL,

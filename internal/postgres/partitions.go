@@ -1,0 +1,194 @@
+package postgres
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The days around today for which every partitioned table has a partition after Migrate
+// or Maintain. What lies outside can't be stored: workers quarantine it.
+const (
+	PastDays  = 8
+	AheadDays = 2
+)
+
+const day = 24 * time.Hour
+
+// Retention is how long what is partitioned by day is kept, counted in whole UTC days.
+type Retention struct {
+	Claims       time.Duration // idempotency; the accepted window and a day; default and least 8 days
+	Ledger       time.Duration // envelope; default 90 days
+	Speeds       time.Duration // segment_speed and sensor_health; default 35 days
+	Observations time.Duration // hazards and signs; default 35 days
+}
+
+// DefaultRetention fits the default accepted window of 7 days.
+var DefaultRetention = Retention{Claims: PastDays * day, Ledger: 90 * day, Speeds: 35 * day, Observations: 35 * day}
+
+func (r Retention) withDefaults() Retention {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&r.Claims, DefaultRetention.Claims)
+	set(&r.Ledger, DefaultRetention.Ledger)
+	set(&r.Speeds, DefaultRetention.Speeds)
+	set(&r.Observations, DefaultRetention.Observations)
+	return r
+}
+
+func (r Retention) validate() error {
+	for name, d := range map[string]time.Duration{
+		"Claims": r.Claims, "Ledger": r.Ledger, "Speeds": r.Speeds, "Observations": r.Observations,
+	} {
+		if d != 0 && d < PastDays*day {
+			return fmt.Errorf("postgres: Retention.%s %v is below %d days", name, d, PastDays)
+		}
+	}
+	return nil
+}
+
+// daily is a table with a partition for each UTC day.
+type daily struct {
+	table string
+	bound func(time.Time) string // the day's lower bound as an SQL literal
+	keep  time.Duration
+	with  string
+}
+
+func (db *DB) dailies() []daily {
+	// Folding rewrites rows in place: leave it room for heap-only updates.
+	const rewritten = " WITH (fillfactor = 75)"
+	r := db.retention
+	return []daily{
+		{"claim", uuidBound, r.Claims, ""},
+		{"envelope", timeBound, r.Ledger, ""},
+		{"segment_speed", timeBound, r.Speeds, rewritten},
+		{"sensor_health", timeBound, r.Speeds, rewritten},
+		{"hazard_observation", timeBound, r.Observations, ""},
+		{"sign_observation", timeBound, r.Observations, ""},
+	}
+}
+
+func timeBound(t time.Time) string { return "'" + t.UTC().Format("2006-01-02 15:04:05+00") + "'" }
+
+// uuidBound is the least UUIDv7-like id of a moment.
+func uuidBound(t time.Time) string {
+	ms := t.UnixMilli()
+	var b [16]byte
+	for i := range 6 {
+		b[i] = byte(ms >> (40 - 8*i))
+	}
+	h := hex.EncodeToString(b[:])
+	return "'" + h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:] + "'"
+}
+
+const suffixLayout = "20060102"
+
+func partitionName(table string, d time.Time) string { return table + "_" + d.Format(suffixLayout) }
+
+// Maintain makes the partitions of the days around now and drops those whose retention is
+// over. One process at a time should call it (see Lead): at start and hourly. It doesn't
+// stop writers: partitions are attached and detached under weak locks.
+func (db *DB) Maintain(ctx context.Context) error {
+	if err := db.createPartitions(ctx); err != nil {
+		return err
+	}
+	return db.dropPartitions(ctx)
+}
+
+func (db *DB) createPartitions(ctx context.Context) error {
+	today := db.now().UTC().Truncate(day)
+	// One creator at a time; the lock is gone with the transaction.
+	return db.inTx(ctx, "create partitions", func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(lockPartitions)); err != nil {
+			return err
+		}
+		have, err := partitions(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, t := range db.dailies() {
+			for d := today.Add(-PastDays * day); !d.After(today.Add(AheadDays * day)); d = d.Add(day) {
+				name := partitionName(t.table, d)
+				if _, ok := have[name]; ok {
+					continue
+				}
+				// CREATE TABLE … PARTITION OF would lock the parent exclusively; ATTACH does not.
+				_, err := tx.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %[1]s (LIKE %[2]s INCLUDING ALL)%[5]s;"+
+					"ALTER TABLE %[2]s ATTACH PARTITION %[1]s FOR VALUES FROM (%[3]s) TO (%[4]s)",
+					name, t.table, t.bound(d), t.bound(d.Add(day)), t.with))
+				if err != nil {
+					return fmt.Errorf("partition %s: %w", name, err)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// partitions lists every partition by name, with whether an interrupted detach is pending.
+func partitions(ctx context.Context, q interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+},
+) (map[string]bool, error) {
+	rows, err := q.Query(ctx, `SELECT c.relname, i.inhdetachpending FROM pg_inherits i
+		JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind = 'r' AND n.nspname = current_schema()`)
+	if err != nil {
+		return nil, err
+	}
+	have := map[string]bool{}
+	var name string
+	var pending bool
+	_, err = pgx.ForEachRow(rows, []any{&name, &pending}, func() error {
+		have[name] = pending
+		return nil
+	})
+	return have, err
+}
+
+func (db *DB) dropPartitions(ctx context.Context) error {
+	have, err := partitions(ctx, db.pool)
+	if err != nil {
+		return wrap("list partitions", err)
+	}
+	today := db.now().UTC().Truncate(day)
+	for name, pending := range have {
+		for _, t := range db.dailies() {
+			suffix, ok := strings.CutPrefix(name, t.table+"_")
+			if !ok {
+				continue
+			}
+			d, err := time.Parse(suffixLayout, suffix)
+			if err != nil || !d.Before(today.Add(-t.keep)) {
+				continue
+			}
+			if err := db.dropPartition(ctx, t.table, name, pending); err != nil {
+				return err
+			}
+			db.log.InfoContext(ctx, "partition dropped", "partition", name)
+		}
+	}
+	return nil
+}
+
+func (db *DB) dropPartition(ctx context.Context, table, name string, pending bool) error {
+	how := "CONCURRENTLY"
+	if pending { // an earlier attempt was interrupted
+		how = "FINALIZE"
+	}
+	if _, err := db.pool.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s %s", table, name, how)); err != nil {
+		return wrap("detach partition "+name, err)
+	}
+	if _, err := db.pool.Exec(ctx, "DROP TABLE "+name); err != nil {
+		return wrap("drop partition "+name, err)
+	}
+	return nil
+}
