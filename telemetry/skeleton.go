@@ -3,33 +3,9 @@ package telemetry
 import (
 	"errors"
 	"iter"
-	"time"
 )
 
-const maxUnixMilli = 1<<48 - 1
-
 var errTodo = errors.New("not built yet")
-
-// DecodeJSON decodes the public JSON form.
-func DecodeJSON(data []byte, b *Batch, lim Limits) error { return errTodo }
-
-// DecodeProto decodes the public protobuf form.
-func DecodeProto(data []byte, b *Batch, lim Limits) error { return errTodo }
-
-// DecodeCanonical decodes the canonical form.
-func DecodeCanonical(data []byte, b *Batch) error { return errTodo }
-
-// AppendJSON appends the public JSON form.
-func AppendJSON(dst []byte, b *Batch) []byte { return dst }
-
-// AppendProto appends the public protobuf form.
-func AppendProto(dst []byte, b *Batch) []byte { return dst }
-
-// AppendCanonical appends the canonical form.
-func AppendCanonical(dst []byte, b *Batch) []byte { return dst }
-
-// Validate checks order, window, id.
-func (b *Batch) Validate(now time.Time, lim Limits) error { return errTodo }
 
 // EnvelopeWriter packs records; the zero value is ready.
 type EnvelopeWriter struct{}

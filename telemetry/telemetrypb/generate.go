@@ -1,0 +1,10 @@
+// Package telemetrypb is the generated code of batch.proto and envelope.proto. Clients
+// in Go may use it; this module itself decodes batches by hand (see package telemetry)
+// and uses it for the envelope's header and as the oracle of its tests.
+//
+// To generate it anew: protoc (Debian: protobuf-compiler) in PATH, then go generate.
+package telemetrypb
+
+//go:generate go build -o .bin/ google.golang.org/protobuf/cmd/protoc-gen-go github.com/planetscale/vtprotobuf/cmd/protoc-gen-go-vtproto
+//go:generate protoc --plugin=.bin/protoc-gen-go --plugin=.bin/protoc-gen-go-vtproto --go_out=. --go_opt=paths=source_relative --go-vtproto_out=. --go-vtproto_opt=paths=source_relative,features=marshal+unmarshal+size+pool batch.proto envelope.proto
+//go:generate rm -r .bin
