@@ -1,0 +1,179 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/carasso/carasso/mapdata/geo"
+)
+
+// RoadSpec is one directed segment as Build takes it.
+type RoadSpec struct {
+	Edge     uint64      // road.Edge
+	From, To int32       // junctions, 0 to nodes-1
+	Shape    []geo.Point // in driving direction, ≥ 2 points
+	LimitKMH int         // posted; 0 = unknown or none
+	FreeKMH  float64     // what an unhindered car drives: the limit, or what is usual on the class; > 0
+	Weight   float64     // traffic of the class per metre; > 0
+}
+
+// Network is the roads that vehicles can drive without getting stuck: the biggest
+// strongly connected component of the graph, in flat arrays. It is immutable and safe
+// for concurrent use.
+type Network struct {
+	arcs  []arc
+	edges []uint64 // road.Edge by arc
+	nodes int32
+
+	first  []int32 // arcs leaving node n: out[first[n]:first[n+1]]
+	out    []int32
+	points []shapePoint // of all arcs, one after another
+
+	cumulative []float64 // of weight × length, to draw arcs from
+	south, west,
+	north, east float64 // degrees
+}
+
+// arc is a directed segment. 48 B: the simulation touches one to three a step.
+type arc struct {
+	from, to       int32
+	point          int32 // first of its points
+	pieces         int32 // points - 1
+	lengthM        float32
+	freeMPS        float32
+	metresPerLonE7 float32
+	headingIn      uint16 // 0.01°, of the first and the last piece
+	headingOut     uint16
+	limitKMH       uint16
+	_              uint16
+}
+
+type shapePoint struct {
+	lat, lon int32
+	alongM   float32 // from the arc's start
+	heading  uint16  // of the piece that starts here, 0.01°
+}
+
+// Build makes a Network of the roads. It returns an error if a road is malformed or
+// no two roads lead back to one another.
+func Build(nodes int, roads []RoadSpec) (*Network, error) {
+	for i := range roads {
+		r := &roads[i]
+		switch {
+		case r.From < 0 || r.To < 0 || int(r.From) >= nodes || int(r.To) >= nodes:
+			return nil, fmt.Errorf("fleet: road %d: junction outside 0 to %d", r.Edge, nodes-1)
+		case len(r.Shape) < 2:
+			return nil, fmt.Errorf("fleet: road %d: shape of %d points", r.Edge, len(r.Shape))
+		case r.FreeKMH <= 0 || r.Weight <= 0:
+			return nil, fmt.Errorf("fleet: road %d: speed and weight must be positive", r.Edge)
+		}
+	}
+	component, best := strongComponents(nodes, roads)
+	n := &Network{south: 90, west: 180, north: -90, east: -180}
+	renumber := make([]int32, nodes)
+	for i := range renumber {
+		if component[i] == best {
+			renumber[i] = n.nodes
+			n.nodes++
+		} else {
+			renumber[i] = -1
+		}
+	}
+	total := 0.0
+	for i := range roads {
+		r := &roads[i]
+		from, to := renumber[r.From], renumber[r.To]
+		if from < 0 || to < 0 {
+			continue
+		}
+		a := n.addArc(r, from, to)
+		total += float64(a.lengthM) * r.Weight
+		n.cumulative = append(n.cumulative, total)
+	}
+	if len(n.arcs) == 0 || n.nodes < 2 {
+		return nil, errors.New("fleet: no two junctions of the map lead to one another")
+	}
+	n.indexOut()
+	return n, nil
+}
+
+func (n *Network) addArc(r *RoadSpec, from, to int32) *arc {
+	a := arc{from: from, to: to, point: int32(len(n.points)), limitKMH: uint16(min(max(r.LimitKMH, 0), 300))}
+	a.freeMPS = float32(r.FreeKMH / 3.6)
+	perLon := geo.Scale(r.Shape[len(r.Shape)/2].LatE7)
+	a.metresPerLonE7 = float32(perLon)
+	along := 0.0
+	for i, p := range r.Shape {
+		if i > 0 && p == r.Shape[i-1] && i < len(r.Shape)-1 {
+			continue // no piece of length 0, but an arc keeps two points
+		}
+		if k := len(n.points) - int(a.point); k > 0 {
+			q := &n.points[len(n.points)-1]
+			north := float64(p.LatE7-q.lat) * geo.MetresPerE7
+			east := float64(p.LonE7-q.lon) * perLon
+			along += math.Hypot(north, east)
+			q.heading = headingCDeg(east, north)
+		}
+		n.points = append(n.points, shapePoint{lat: p.LatE7, lon: p.LonE7, alongM: float32(along)})
+		n.south, n.north = min(n.south, float64(p.LatE7)*1e-7), max(n.north, float64(p.LatE7)*1e-7)
+		n.west, n.east = min(n.west, float64(p.LonE7)*1e-7), max(n.east, float64(p.LonE7)*1e-7)
+	}
+	a.lengthM = float32(math.Max(along, 0.1))
+	a.pieces = int32(len(n.points)) - a.point - 1
+	last := len(n.points) - 1
+	n.points[last].heading = n.points[last-1].heading
+	a.headingIn, a.headingOut = n.points[a.point].heading, n.points[last].heading
+	n.arcs = append(n.arcs, a)
+	n.edges = append(n.edges, r.Edge)
+	return &n.arcs[len(n.arcs)-1]
+}
+
+func (n *Network) indexOut() {
+	n.first = make([]int32, n.nodes+1)
+	for i := range n.arcs {
+		n.first[n.arcs[i].from+1]++
+	}
+	for i := range n.nodes {
+		n.first[i+1] += n.first[i]
+	}
+	n.out = make([]int32, len(n.arcs))
+	at := append([]int32(nil), n.first...)
+	for i := range n.arcs {
+		f := n.arcs[i].from
+		n.out[at[f]] = int32(i)
+		at[f]++
+	}
+}
+
+// Arcs is the number of directed segments.
+func (n *Network) Arcs() int { return len(n.arcs) }
+
+// Edge is the road.Edge of arc i, 0 ≤ i < Arcs.
+func (n *Network) Edge(i int32) uint64 { return n.edges[i] }
+
+// Bounds is the bounding box of all roads, in degrees.
+func (n *Network) Bounds() (west, south, east, north float64) {
+	return n.west, n.south, n.east, n.north
+}
+
+// headingCDeg is the direction of a vector in 0.01° clockwise from north, 0 to 35,999.
+func headingCDeg(east, north float64) uint16 {
+	h := math.Atan2(east, north) * 18000 / math.Pi
+	if h < 0 {
+		h += 36000
+	}
+	return uint16(h) % 36000
+}
+
+// turnDeg is the angle between two headings in 0.01°, 0 to 180 whole degrees.
+func turnDeg(a, b uint16) int {
+	d := int(a) - int(b)
+	if d < 0 {
+		d = -d
+	}
+	if d > 18000 {
+		d = 36000 - d
+	}
+	return d / 100
+}

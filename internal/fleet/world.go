@@ -1,0 +1,166 @@
+package fleet
+
+import (
+	"math"
+	"time"
+
+	"github.com/carasso/carasso/telemetry"
+)
+
+// What random draws are for, so that they are independent of one another.
+const (
+	purposeDestination uint64 = iota + 1
+	purposeCar
+	purposeSegment
+	purposeCongested
+	purposeDepth
+	purposeZone
+	purposeSign
+	purposeWeather
+	purposeDriver
+	purposeModel
+	purposeBatch
+)
+
+// world is what vehicles experience on the network: how fast each road is really
+// driven, where hazards are and when, what signs really stand. It depends on the seed
+// alone, and is immutable.
+type world struct {
+	seed     uint64
+	dayStart time.Duration
+	factor   []float32 // by arc: share of the free speed that is driven on an empty road
+	depth    []float32 // by arc: share of it that is lost at the height of the commuter peak
+	zones    []zone
+	zoneOf   []int16 // by arc; -1 = none
+}
+
+// zone is a place where something is wrong from time to time: from every start + k ×
+// cycle on, for as long as active.
+type zone struct {
+	arc                  int32
+	hazard               telemetry.Hazard
+	start, cycle, active int64 // ms since the simulation's start
+}
+
+// zoneSpeed is the share of its speed that a vehicle keeps in an active zone.
+const zoneSpeed = 0.7
+
+// noZone marks arcs without a zone.
+const noZone = -1
+
+func newWorld(n *Network, seed uint64, dayStart time.Duration) *world {
+	w := &world{
+		seed: seed, dayStart: dayStart,
+		factor: make([]float32, len(n.arcs)),
+		depth:  make([]float32, len(n.arcs)),
+		zoneOf: make([]int16, len(n.arcs)),
+	}
+	for i := range n.arcs {
+		edge := n.edges[i]
+		w.zoneOf[i] = noZone
+		w.factor[i] = float32(0.82 + 0.22*hash(seed, purposeSegment, edge))
+		// Main roads are the ones that jam.
+		if n.arcs[i].freeMPS > 40/3.6 && hash(seed, purposeCongested, edge) < 0.25 {
+			w.depth[i] = float32(0.25 + 0.4*hash(seed, purposeDepth, edge))
+		}
+	}
+	w.placeZones(n)
+	return w
+}
+
+func (w *world) placeZones(n *Network) {
+	kinds := [...]telemetry.Hazard{
+		telemetry.SlipperyRoad, telemetry.Obstacle, telemetry.ReducedVisibility, telemetry.SlipperyRoad, telemetry.RoadWorks,
+		telemetry.ExceptionalWeather, telemetry.BrokenDownVehicle, telemetry.SlipperyRoad, telemetry.Accident, telemetry.Blockage,
+		telemetry.HardBraking,
+	}
+	random := rng(mix(w.seed ^ purposeZone))
+	want := min(max(len(n.arcs)/300, 4), 500)
+	for try := 0; len(w.zones) < want && try < 20*want; try++ {
+		a := n.draw(random.float())
+		if w.zoneOf[a] != noZone || n.arcs[a].lengthM < 30 {
+			continue
+		}
+		w.zoneOf[a] = int16(len(w.zones))
+		cycle := int64(15+random.intn(30)) * time.Minute.Milliseconds()
+		w.zones = append(w.zones, zone{
+			arc: a, hazard: kinds[len(w.zones)%len(kinds)],
+			start: -int64(random.float() * float64(cycle)), cycle: cycle, active: cycle * int64(30+random.intn(30)) / 100,
+		})
+	}
+}
+
+// hazard is what is wrong on an arc at an instant, in ms since the simulation's start;
+// HazardUnknown if nothing is.
+func (w *world) hazard(arc int32, ms int64) telemetry.Hazard {
+	z := w.zoneOf[arc]
+	if z == noZone || !w.zones[z].on(ms) {
+		return telemetry.HazardUnknown
+	}
+	return w.zones[z].hazard
+}
+
+func (z *zone) on(ms int64) bool {
+	phase := (ms - z.start) % z.cycle
+	if phase < 0 {
+		phase += z.cycle
+	}
+	return phase < z.active
+}
+
+// conditions are what all vehicles share at an instant.
+type conditions struct {
+	peak   float32 // 0 to 1: how far congestion is developed
+	rain   uint8   // percent
+	tempDC int16   // 0.1 °C
+	fog    bool
+}
+
+// conditions at ms after a start at unix milliseconds.
+func (w *world) conditions(startMS, ms int64) conditions {
+	day := w.dayStart
+	if day < 0 {
+		day = time.Duration(startMS%(24*3600*1000)) * time.Millisecond
+	}
+	hour := math.Mod((day + time.Duration(ms)*time.Millisecond).Hours(), 24)
+	bump := func(at, width float64) float64 { return math.Exp(-(hour - at) * (hour - at) / (2 * width * width)) }
+	// Weather changes over hours: two waves whose phases the seed decides.
+	h := float64(ms) / 3.6e6
+	wave := math.Sin(2*math.Pi*(h/5+hash(w.seed, purposeWeather, 0))) + 0.6*math.Sin(2*math.Pi*(h/1.7+hash(w.seed, purposeWeather, 1)))
+	rain := math.Max(0, math.Min(100, (wave-0.5)*90))
+	temp := 8 + 9*math.Sin(2*math.Pi*(hour-9)/24) - rain/25
+	return conditions{
+		peak:   float32(math.Min(1, bump(8, 0.9)+bump(17.5, 1.2))),
+		rain:   uint8(rain),
+		tempDC: int16(temp * 10),
+		fog:    hash(w.seed, purposeWeather, 2) < 0.15 && bump(6, 2) > 0.3,
+	}
+}
+
+// postedKMH is what the sign at an arc's start really says. It differs from the map
+// in 1 % of places; 0 = the map's sign is not there, in another 0.5 %.
+func (w *world) postedKMH(edge uint64, mapKMH uint16) uint16 {
+	switch h := hash(w.seed, purposeSign, edge); {
+	case h < 0.005:
+		return 0
+	case h < 0.015:
+		return wrongKMH(mapKMH, uint64(h*1e6))
+	default:
+		return mapKMH
+	}
+}
+
+// wrongKMH is another limit than the one given, 10 or 20 km/h off.
+func wrongKMH(kmh uint16, salt uint64) uint16 {
+	switch salt % 3 {
+	case 0:
+		return kmh + 10
+	case 1:
+		return kmh + 20
+	default:
+		if kmh > 20 {
+			return kmh - 10
+		}
+		return kmh + 30
+	}
+}
