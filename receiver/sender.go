@@ -1,0 +1,162 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// errNotAccepted is wrapped by what a batch gets whose envelope the queue did not
+// accept in time.
+var errNotAccepted = errors.New("the queue did not accept the envelope")
+
+// send takes what is ready, at most maxCoalesced envelopes at a time, until ready is
+// closed. ctx gives up what is being sent, not the loop.
+func (p *packer) send(ctx context.Context) {
+	group := make([]*envelope, 0, maxCoalesced)
+	for e := range p.ready {
+		group = append(group[:0], e)
+		group = p.coalesce(group)
+		p.deliver(ctx, group)
+		clear(group)
+	}
+}
+
+// coalesce adds what else is ready right now.
+func (p *packer) coalesce(group []*envelope) []*envelope {
+	for len(group) < maxCoalesced {
+		select {
+		case e, ok := <-p.ready:
+			if !ok {
+				return group
+			}
+			group = append(group, e)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// deliver numbers and compresses the envelopes and sends them until the queue has
+// accepted each or its time is over.
+func (p *packer) deliver(ctx context.Context, group []*envelope) {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.SendTimeout)
+	defer cancel()
+	waiting := make([]*envelope, 0, len(group))
+	for _, e := range group {
+		if err := p.compress(e); err != nil {
+			p.giveUp(e, err)
+			continue
+		}
+		waiting = append(waiting, e)
+	}
+	bodies := make([][]byte, 0, len(waiting))
+	pause := p.cfg.BackoffMin
+	for {
+		bodies = bodies[:0]
+		for _, e := range waiting {
+			e.attempts++
+			bodies = append(bodies, e.body)
+		}
+		if len(bodies) == 0 {
+			return
+		}
+		started := time.Now()
+		errs := p.queue.Send(ctx, bodies)
+		p.metrics.sendSeconds.Observe(time.Since(started).Seconds())
+		var last error
+		waiting, last = p.settleSent(waiting, errs)
+		if last == nil {
+			continue
+		}
+		if !sleep(ctx, jitter(pause)) {
+			for _, e := range waiting {
+				p.giveUp(e, last)
+			}
+			return
+		}
+		pause = min(2*pause, p.cfg.BackoffMax)
+	}
+}
+
+// settleSent finishes the accepted envelopes and returns the others with the last error.
+func (p *packer) settleSent(sent []*envelope, errs []error) (failed []*envelope, last error) {
+	failed = sent[:0]
+	for i, e := range sent {
+		switch {
+		case errs == nil || i < len(errs) && errs[i] == nil:
+			p.accept(e)
+			continue
+		case i >= len(errs): // the queue broke its contract: no answer is no acceptance
+			last = fmt.Errorf("%w: no answer", errNotAccepted)
+		default:
+			last = errs[i]
+		}
+		p.metrics.sendErrors.Inc()
+		failed = append(failed, e)
+	}
+	if last != nil && p.failing.CompareAndSwap(false, true) {
+		p.log.Warn("queue refuses envelopes", "envelopes", len(failed), "error", last) //nolint:sloglint // no request's context
+	}
+	return failed, last
+}
+
+func (p *packer) compress(e *envelope) error {
+	e.ticket = p.seq.assign(e.batches, e.samples, p.now())
+	raw := e.writer.Len()
+	body, err := e.writer.Seal(e.ticket.header)
+	if err != nil {
+		return fmt.Errorf("seal envelope: %w", err)
+	}
+	if len(body) > p.cfg.MaxEnvelope {
+		return fmt.Errorf("seal envelope: %d bytes, limit %d", len(body), p.cfg.MaxEnvelope)
+	}
+	e.body = body
+	p.ratio.observe(raw, len(body))
+	return nil
+}
+
+func (p *packer) accept(e *envelope) {
+	p.seq.accepted(e.ticket)
+	p.metrics.accepted(e.batches, e.samples, len(e.body))
+	if p.failing.Load() && p.failing.CompareAndSwap(true, false) {
+		p.log.Info("queue accepts envelopes again") //nolint:sloglint // no request's context
+	}
+	p.finish(e, nil)
+}
+
+// giveUp voids the envelope: its vehicles are told to send again.
+func (p *packer) giveUp(e *envelope, cause error) {
+	p.seq.voided(e.ticket)
+	p.metrics.voided.Inc()
+	p.log.Debug("envelope voided", "seq", e.ticket.header.Seq, "batches", e.batches, //nolint:sloglint // no request's context
+		"attempts", e.attempts, "error", cause)
+	p.finish(e, fmt.Errorf("%w: %w", errNotAccepted, cause))
+}
+
+// finish publishes the outcome. Nothing may use the envelope's buffers afterwards.
+func (p *packer) finish(e *envelope, err error) {
+	e.err, e.body = err, nil
+	p.writers.put(e.writer)
+	close(e.done)
+	p.pending.Add(-1)
+	p.sealed.Done()
+}
+
+// sleep reports whether d passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return ctx.Err() == nil
+	}
+}
+
+// jitter is between half of d and d, so that senders don't retry in step.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
