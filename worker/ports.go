@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/match"
+	"github.com/carasso/carasso/mapdata/road"
+	"github.com/carasso/carasso/mapdata/tile"
 	"github.com/carasso/carasso/telemetry"
 	"github.com/carasso/carasso/telemetry/ledger"
 )
@@ -34,12 +37,11 @@ type Objects interface {
 	Put(ctx context.Context, key string, body []byte, contentType, contentEncoding string) error
 }
 
-// Matcher finds the road under a trace. One goroutine uses it at a time.
+// Matcher finds the road under a trace: *match.Matcher. One goroutine uses it at a time.
 type Matcher interface {
-	// Match writes to edges[i] the directed segment that samples[i] was driven on, 0
-	// when no road is plausible. Both have the same length. An error is transient
-	// (a map partition could not be loaded).
-	Match(ctx context.Context, samples []telemetry.Sample, edges []uint64) error
+	// Match writes to out[i] where samples[i] was taken. An error is transient: the road
+	// graph could not be read.
+	Match(ctx context.Context, samples []telemetry.Sample, out []match.Result) error
 }
 
 // Tx is the database's side of a flush: one transaction. Its methods are called in the
@@ -70,20 +72,45 @@ type Tx interface {
 	Rollback(ctx context.Context)
 }
 
-// SpeedTiles publishes what is known about speeds as tiles for cars and the portal.
-type SpeedTiles interface {
-	// PublishSpeeds renders the z14 tile (a quadkey) from the given directed segments, all
-	// of which may be shown, and makes it readable under the version, unless a newer one
-	// is. It tells how many segments the published tile shows.
-	PublishSpeeds(ctx context.Context, tile uint32, version int64, speeds []EdgeSpeed) error
-	// PublishParents renders the z10 to z13 tiles above the given ones.
-	PublishParents(ctx context.Context, tiles []uint32, version int64) error
+// ProjectorStore is the database's side of the projector. Safe for concurrent use.
+type ProjectorStore interface {
+	// Now is the database's clock.
+	Now(ctx context.Context) (time.Time, error)
+	// Outbox reads up to limit rows of a layer, oldest first; DeleteOutbox deletes exactly
+	// the given ones.
+	Outbox(ctx context.Context, layer string, limit int) (ids []int64, tiles []learn.DirtyTile, err error)
+	DeleteOutbox(ctx context.Context, ids []int64) error
+	// LiveSpeeds sums the directed segments of z14 tiles over the buckets that start from
+	// since to until.
+	LiveSpeeds(ctx context.Context, tiles []uint32, since, until time.Time, each func(learn.LiveSpeed)) error
+	// LiveTiles are the tiles that may be published with content; SetLiveTiles keeps
+	// that list.
+	LiveTiles(ctx context.Context, layer string) ([]uint32, error)
+	SetLiveTiles(ctx context.Context, layer string, add, remove []uint32) error
+	// RecordProjection notes how fresh, in seconds, what a pass published was.
+	RecordProjection(ctx context.Context, layer string, tiles int, p50, p95, most float64) error
 }
 
-// EdgeSpeed is the live speed of one directed segment, fit to be shown to anyone.
-type EdgeSpeed struct {
-	Edge                    uint64
-	Samples, Vehicles       int
-	MeanKMH, P15KMH, P50KMH float64
-	P85KMH                  float64
+// SpeedTiles renders the speeds layer: *tile.Speeds.
+type SpeedTiles interface {
+	// Affected lists the tiles that show an edge owned by one of the z14 tiles (quadkeys).
+	Affected(ctx context.Context, quadkeys []uint32) ([]tile.ID, error)
+	// Sources lists the z14 tiles that own the edges which a tile shows.
+	Sources(ctx context.Context, id tile.ID) ([]uint32, error)
+	// Build encodes a tile; nil when there is nothing to show.
+	Build(ctx context.Context, id tile.ID, speed func(road.Edge) (tile.Speed, bool)) ([]byte, error)
+}
+
+// TilePublisher makes tiles readable: *tile.Publisher.
+type TilePublisher interface {
+	// Publish makes a tile the current one unless the same or a newer version is.
+	Publish(ctx context.Context, layer string, id tile.ID, version int64, mvt []byte) (bool, error)
+}
+
+// MaintenanceStore is the database's side of housekeeping.
+type MaintenanceStore interface {
+	// Fold merges deltas into their base tables; deltas and written are rows.
+	Fold(ctx context.Context) (deltas, written int, err error)
+	// Maintain makes and drops partitions.
+	Maintain(ctx context.Context) error
 }

@@ -26,43 +26,37 @@ func slotAt(t time.Time) int { return int(t.Unix() / int64(slotSpan/time.Second)
 
 func (db *DB) currentSlot() int { return slotAt(db.now()) }
 
-// FoldStats says what a Fold did.
-type FoldStats struct {
-	Slots   int // emptied
-	Deltas  int // rows merged
-	Written int // rows of the base tables written
-}
-
-// Fold merges the deltas of all slots but the current one into their base tables. Writers
-// don't wait (see slots); readers do only for the moment between the TRUNCATE and
-// its commit. A second Fold at the same time, by whomever, returns at once.
-func (db *DB) Fold(ctx context.Context) (FoldStats, error) {
-	var s FoldStats
-	current := db.currentSlot()
-	for i := range slots {
-		if i == current {
-			continue
-		}
-		if err := db.foldSlot(ctx, i, &s); err != nil {
-			return s, err
-		}
-	}
-	return s, nil
+// Fold merges the deltas of all slots but the current one into their base tables and tells
+// how many rows it merged, and wrote. Writers don't wait (see slots); readers do only for
+// the moment between the TRUNCATE and its commit. A second Fold at the same time, by
+// whomever, has nothing to do.
+func (db *DB) Fold(ctx context.Context) (deltas, written int, err error) {
+	return db.fold(ctx, db.currentSlot())
 }
 
 // FoldAll is Fold for every slot, the current one too: writers wait meanwhile. For tools
 // and tests that look at the base tables alone.
-func (db *DB) FoldAll(ctx context.Context) (FoldStats, error) {
-	var s FoldStats
-	for i := range slots {
-		if err := db.foldSlot(ctx, i, &s); err != nil {
-			return s, err
-		}
-	}
-	return s, nil
+func (db *DB) FoldAll(ctx context.Context) (deltas, written int, err error) {
+	return db.fold(ctx, -1)
 }
 
-func (db *DB) foldSlot(ctx context.Context, slot int, s *FoldStats) error {
+func (db *DB) fold(ctx context.Context, but int) (deltas, written int, err error) {
+	s := &foldStats{}
+	for i := range slots {
+		if i == but {
+			continue
+		}
+		if err := db.foldSlot(ctx, i, s); err != nil {
+			return s.deltas, s.written, err
+		}
+	}
+	return s.deltas, s.written, nil
+}
+
+// foldStats adds up rows.
+type foldStats struct{ deltas, written int }
+
+func (db *DB) foldSlot(ctx context.Context, slot int, s *foldStats) error {
 	if err := db.foldTable(ctx, fmt.Sprintf("segment_speed_delta_%d", slot), s, foldSpeeds); err != nil {
 		return err
 	}
@@ -73,7 +67,7 @@ var errFolding = errors.New("somebody else folds")
 
 // foldTable merges one slot's table in one transaction. The table is locked against writers
 // and other folds, not against readers; merge reads it and writes the base table.
-func (db *DB) foldTable(ctx context.Context, table string, s *FoldStats,
+func (db *DB) foldTable(ctx context.Context, table string, s *foldStats,
 	merge func(ctx context.Context, tx pgx.Tx, table string) (deltas, written int, err error),
 ) error {
 	// An empty slot costs a look at its size: TRUNCATE leaves no page.
@@ -108,9 +102,8 @@ func (db *DB) foldTable(ctx context.Context, table string, s *FoldStats,
 		return nil
 	}
 	if err == nil {
-		s.Slots++
-		s.Deltas += deltas
-		s.Written += written
+		s.deltas += deltas
+		s.written += written
 	}
 	return err
 }
