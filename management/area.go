@@ -1,0 +1,66 @@
+package management
+
+import (
+	"slices"
+
+	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/road"
+)
+
+// A segment is in a box when its midpoint is: so that neighbouring boxes neither share nor
+// miss one.
+
+func inBox(b geo.Box, edge road.Edge, seg *road.Segment) bool {
+	var p geo.Point
+	if seg != nil {
+		p = midpoint(seg)
+	} else { // the map has forgotten it: its tile's centre stands for it
+		t := edge.Tile().Box()
+		p = geo.Between(geo.Point{LatE7: t.South, LonE7: t.West}, geo.Point{LatE7: t.North, LonE7: t.East}, 0.5)
+	}
+	return p.LonE7 >= b.West && p.LonE7 < b.East && p.LatE7 >= b.South && p.LatE7 < b.North
+}
+
+// midpoint is the point at half the segment's length.
+func midpoint(seg *road.Segment) geo.Point {
+	var total float64
+	for i := 1; i < len(seg.Shape); i++ {
+		total += geo.DistanceM(seg.Shape[i-1], seg.Shape[i])
+	}
+	rest := total / 2
+	for i := 1; i < len(seg.Shape); i++ {
+		d := geo.DistanceM(seg.Shape[i-1], seg.Shape[i])
+		if d >= rest && d > 0 {
+			return geo.Between(seg.Shape[i-1], seg.Shape[i], rest/d)
+		}
+		rest -= d
+	}
+	return seg.Shape[len(seg.Shape)-1]
+}
+
+// tileCount is the number of tiles of zoom 14 that the box touches.
+func tileCount(b geo.Box) int {
+	first := geo.TileAt(geo.Point{LatE7: b.North, LonE7: b.West}, road.Zoom)
+	last := geo.TileAt(geo.Point{LatE7: b.South, LonE7: b.East}, road.Zoom)
+	return int(last.X-first.X+1) * int(last.Y-first.Y+1)
+}
+
+// edgeRanges are the half-open ranges of directed segments' ids in the tiles that the box
+// touches, in rising order, neighbouring ones joined.
+func edgeRanges(b geo.Box) [][2]uint64 {
+	var keys []uint32
+	for t := range geo.TilesIn(b, road.Zoom) {
+		keys = append(keys, t.Quadkey())
+	}
+	slices.Sort(keys)
+	var rs [][2]uint64
+	for _, q := range keys {
+		first, last := road.EdgeRange(q)
+		if n := len(rs); n > 0 && rs[n-1][1] == uint64(first) {
+			rs[n-1][1] = uint64(last) + 1
+			continue
+		}
+		rs = append(rs, [2]uint64{uint64(first), uint64(last) + 1})
+	}
+	return rs
+}

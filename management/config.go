@@ -1,0 +1,62 @@
+package management
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/carasso/carasso/mapdata/learn"
+)
+
+// Config is how the management API behaves. Start from DefaultConfig.
+type Config struct {
+	// K is how many distinct vehicles must stand behind a speed that is shown. Default 3.
+	K int
+	// MaxRange bounds the time range of a query. Default 31 days.
+	MaxRange time.Duration
+	// MaxTiles bounds a query's bounding box, in map tiles of zoom 14. Default 1,024, which
+	// is about 55 km by 55 km at 45° of latitude.
+	MaxTiles int
+	// MaxLimit bounds the features of a page. Default 10,000.
+	MaxLimit int
+	// QueryTimeout bounds the work behind one request. Default 15 s.
+	QueryTimeout time.Duration
+	// HeavyQueries is how many ledger and segment queries run at once; more wait for up to
+	// QueryTimeout. Default 4.
+	HeavyQueries int
+	// PipelineEvery is how long an answer of /v1/pipeline is reused, so that any number of
+	// portals costs the database the same. Default 500 ms.
+	PipelineEvery time.Duration
+	// MaxStreams bounds the open event streams. Default 64.
+	MaxStreams int
+}
+
+// DefaultConfig is the documented defaults.
+func DefaultConfig() Config {
+	return Config{
+		K: learn.DefaultK, MaxRange: 31 * 24 * time.Hour, MaxTiles: 1024, MaxLimit: 10_000,
+		QueryTimeout: 15 * time.Second, HeavyQueries: 4, PipelineEvery: 500 * time.Millisecond, MaxStreams: 64,
+	}
+}
+
+// Validate names the first field that is out of its range.
+func (c Config) Validate() error {
+	switch {
+	case c.K < 1 || c.K > 100:
+		return fmt.Errorf("k %d: expected 1 to 100", c.K)
+	case c.MaxRange < time.Hour || c.MaxRange > 366*24*time.Hour:
+		return fmt.Errorf("max range %v: expected 1 hour to 366 days", c.MaxRange)
+	case c.MaxTiles < 1 || c.MaxTiles > 1<<16:
+		return fmt.Errorf("max tiles %d: expected 1 to 65,536", c.MaxTiles)
+	case c.MaxLimit < 1 || c.MaxLimit > 100_000:
+		return fmt.Errorf("max limit %d: expected 1 to 100,000", c.MaxLimit)
+	case c.QueryTimeout <= 0:
+		return fmt.Errorf("query timeout %v: expected more than 0", c.QueryTimeout)
+	case c.HeavyQueries < 1 || c.HeavyQueries > 1000:
+		return fmt.Errorf("heavy queries %d: expected 1 to 1,000", c.HeavyQueries)
+	case c.PipelineEvery < 0 || c.PipelineEvery > time.Minute:
+		return fmt.Errorf("pipeline every %v: expected 0 to 1 minute", c.PipelineEvery)
+	case c.MaxStreams < 0 || c.MaxStreams > 100_000:
+		return fmt.Errorf("max streams %d: expected 0 to 100,000", c.MaxStreams)
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package management
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/carasso/carasso/telemetry"
+	"github.com/carasso/carasso/telemetry/ledger"
+)
+
+type pipelineDoc struct {
+	At                    time.Time               `json:"at"`
+	AcceptedBatchesPerS   float64                 `json:"accepted_batches_per_s"`
+	ProcessedBatchesPerS  float64                 `json:"processed_batches_per_s"`
+	SamplesPerS           float64                 `json:"samples_per_s"`
+	AcceptedBatchesPerS60 float64                 `json:"accepted_batches_per_s_60s"`
+	ProcessedPerS60       float64                 `json:"processed_batches_per_s_60s"`
+	SamplesPerS60         float64                 `json:"samples_per_s_60s"`
+	Queue                 queueDoc                `json:"queue"`
+	LagS                  float64                 `json:"lag_s"`
+	Freshness             map[string]freshnessDoc `json:"freshness"`
+	Workers               []workerDoc             `json:"workers"`
+	OutboxTiles           int64                   `json:"outbox_tiles"`
+	Totals                totalsDoc               `json:"totals"`
+	Database              databaseDoc             `json:"database"`
+}
+
+type queueDoc struct {
+	OK          bool    `json:"ok"`
+	Visible     int64   `json:"visible"`
+	InFlight    int64   `json:"in_flight"`
+	DeadLetters int64   `json:"dead_letters"`
+	OldestAgeS  float64 `json:"oldest_age_s"`
+}
+
+type freshnessDoc struct {
+	P50S  float64 `json:"p50_s"`
+	P95S  float64 `json:"p95_s"`
+	MaxS  float64 `json:"max_s"`
+	Tiles int64   `json:"tiles"`
+}
+
+type workerDoc struct {
+	Name            string    `json:"name"`
+	BatchesPerS     float64   `json:"batches_per_s"`
+	SamplesPerS     float64   `json:"samples_per_s"`
+	Flushes         int64     `json:"flushes"`
+	LastCommittedAt time.Time `json:"last_committed_at"`
+}
+
+type totalsDoc struct {
+	Envelopes          int64 `json:"envelopes"`
+	Handled            int64 `json:"handled"`
+	Archived           int64 `json:"archived"`
+	Duplicate          int64 `json:"duplicate"`
+	Quarantined        int64 `json:"quarantined"`
+	HandledSamples     int64 `json:"handled_samples"`
+	ArchivedSamples    int64 `json:"archived_samples"`
+	DuplicateSamples   int64 `json:"duplicate_samples"`
+	QuarantinedSamples int64 `json:"quarantined_samples"`
+}
+
+type databaseDoc struct {
+	OK        bool    `json:"ok"`
+	LatencyMS float64 `json:"latency_ms"`
+}
+
+func (s *Server) getPipeline(r *http.Request) (any, error) {
+	return s.pipeline.get(r.Context())
+}
+
+// pipelineCache answers all askers within a short time with one look at the database and
+// the queue. When one of them is away, it repeats the last figures and says so.
+type pipelineCache struct {
+	store   Store
+	queue   Queue
+	every   time.Duration
+	timeout time.Duration
+	now     func() time.Time
+
+	turn chan struct{} // holds the right to refresh
+
+	mu   sync.Mutex
+	doc  *pipelineDoc
+	till time.Time
+
+	totals runningTotals // guarded by turn
+}
+
+func newPipelineCache(store Store, queue Queue, every, timeout time.Duration, now func() time.Time) *pipelineCache {
+	return &pipelineCache{
+		store: store, queue: queue, every: every, timeout: timeout, now: now,
+		turn: make(chan struct{}, 1), totals: runningTotals{store: store},
+	}
+}
+
+func (c *pipelineCache) fresh() *pipelineDoc {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.doc != nil && c.now().Before(c.till) {
+		return c.doc
+	}
+	return nil
+}
+
+func (c *pipelineCache) get(ctx context.Context) (*pipelineDoc, error) {
+	if doc := c.fresh(); doc != nil {
+		return doc, nil
+	}
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-c.turn }()
+	if doc := c.fresh(); doc != nil {
+		return doc, nil
+	}
+	// Others will get this answer: it must not end with the request that happened to ask.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
+	defer cancel()
+	doc, err := c.look(ctx)
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.doc == nil {
+			return nil, err
+		}
+		stale := *c.doc
+		stale.Database.OK = false
+		return &stale, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doc, c.till = doc, c.now().Add(c.every)
+	return doc, nil
+}
+
+func (c *pipelineCache) look(ctx context.Context) (*pipelineDoc, error) {
+	depth, queueErr := c.queue.Depth(ctx)
+	backlog := depth.Visible+depth.InFlight > 0
+	started := time.Now()
+	a, err := c.store.Activity(ctx, backlog)
+	if err != nil {
+		return nil, err
+	}
+	latency := time.Since(started)
+	totals, err := c.totals.until(ctx, a.At)
+	if err != nil {
+		return nil, err
+	}
+	doc := newPipelineDoc(&a, depth, totals)
+	doc.Queue.OK = queueErr == nil
+	doc.Database = databaseDoc{OK: true, LatencyMS: round(latency.Seconds()*1000, 1)}
+	if queueErr != nil && errors.Is(queueErr, context.DeadlineExceeded) {
+		return nil, queueErr
+	}
+	return doc, nil
+}
+
+func newPipelineDoc(a *ledger.Activity, depth telemetry.QueueDepth, t ledger.Totals) *pipelineDoc {
+	doc := &pipelineDoc{
+		At:                  a.At,
+		AcceptedBatchesPerS: round(a.Accepted10.Batches, 1), ProcessedBatchesPerS: round(a.Processed10.Batches, 1),
+		SamplesPerS:           round(a.Processed10.Samples, 1),
+		AcceptedBatchesPerS60: round(a.Accepted60.Batches, 1), ProcessedPerS60: round(a.Processed60.Batches, 1),
+		SamplesPerS60: round(a.Processed60.Samples, 1),
+		Queue: queueDoc{
+			Visible: depth.Visible, InFlight: depth.InFlight, DeadLetters: depth.DeadLetters,
+			OldestAgeS: round(depth.OldestAge.Seconds(), 3),
+		},
+		Freshness: freshness(a.Freshness), Workers: []workerDoc{}, OutboxTiles: a.OutboxTiles,
+		Totals: totalsDoc{
+			t.Envelopes,
+			t.Handled.Batches, t.Archived.Batches, t.Duplicate.Batches, t.Quarantined.Batches,
+			t.Handled.Samples, t.Archived.Samples, t.Duplicate.Samples, t.Quarantined.Samples,
+		},
+	}
+	if depth.Visible+depth.InFlight > 0 && !a.NewestAccepted.IsZero() {
+		doc.LagS = round(max(a.At.Sub(a.NewestAccepted).Seconds(), 0), 3)
+	}
+	for _, w := range a.Workers {
+		doc.Workers = append(doc.Workers, workerDoc{w.Name, round(w.Rate.Batches, 1), round(w.Rate.Samples, 1), w.Flushes, w.LastCommitted})
+	}
+	return doc
+}
+
+// freshness sums passes up per layer: the median of the passes' medians and the 95th
+// percentile of their 95th percentiles, each pass weighted by its tiles.
+func freshness(passes []ledger.Projection) map[string]freshnessDoc {
+	byLayer := map[string][]ledger.Projection{}
+	for _, p := range passes {
+		byLayer[p.Layer] = append(byLayer[p.Layer], p)
+	}
+	docs := make(map[string]freshnessDoc, len(byLayer))
+	for layer, ps := range byLayer {
+		var d freshnessDoc
+		for _, p := range ps {
+			d.Tiles += p.Tiles
+			d.MaxS = max(d.MaxS, round(p.MaxS, 3))
+		}
+		d.P50S = round(weighted(ps, 0.50, func(p ledger.Projection) float64 { return p.P50S }), 3)
+		d.P95S = round(weighted(ps, 0.95, func(p ledger.Projection) float64 { return p.P95S }), 3)
+		docs[layer] = d
+	}
+	return docs
+}
+
+// weighted is the value at or below which a share q of the tiles lies. It sorts ps.
+func weighted(ps []ledger.Projection, q float64, value func(ledger.Projection) float64) float64 {
+	slices.SortFunc(ps, func(a, b ledger.Projection) int { return cmp.Compare(value(a), value(b)) })
+	var total, below float64
+	for _, p := range ps {
+		total += float64(max(p.Tiles, 1))
+	}
+	for _, p := range ps {
+		if below += float64(max(p.Tiles, 1)); below >= q*total {
+			return value(p)
+		}
+	}
+	return 0
+}

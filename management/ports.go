@@ -1,0 +1,58 @@
+package management
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/carasso/carasso/internal/credential"
+	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/road"
+	"github.com/carasso/carasso/telemetry"
+	"github.com/carasso/carasso/telemetry/ledger"
+)
+
+// Store answers from the database, each call from one consistent snapshot. Safe for
+// concurrent use.
+type Store interface {
+	// Ledger accounts for the envelopes accepted in [from, to).
+	Ledger(ctx context.Context, from, to time.Time) (ledger.Report, error)
+	// ClaimedIn counts the claims that the flushes committed in [from, to) hold.
+	ClaimedIn(ctx context.Context, from, to time.Time) (ledger.Count, error)
+	// Claimed tells for each id how many samples were archived under it, -1 if it is unknown.
+	Claimed(ctx context.Context, ids []telemetry.ClaimID) ([]int, error)
+	// Activity is what the pipeline did lately. backlogged says that the queue is not empty:
+	// then the newest acceptances are not in the database yet.
+	Activity(ctx context.Context, backlogged bool) (ledger.Activity, error)
+	// Totals adds up what was committed in [from, to).
+	Totals(ctx context.Context, from, to time.Time) (ledger.Totals, error)
+	// Speeds returns the aggregates of up to limit directed segments, each summed over the
+	// buckets that start in [from, to) and separately per UTC day (BucketMS is the day's
+	// start), by edge and day. The segments are those with data in one of the half-open
+	// ranges of ids and above after, lowest first.
+	Speeds(ctx context.Context, from, to time.Time, ranges [][2]uint64, after uint64, limit int) ([]learn.SpeedRow, error)
+	// EdgeSpeeds returns one directed segment's aggregates by bucket, for those that start
+	// in [from, to).
+	EdgeSpeeds(ctx context.Context, edge uint64, from, to time.Time) ([]learn.SpeedRow, error)
+}
+
+// Roads is the map that segments are described from. Safe for concurrent use.
+type Roads interface {
+	// Segment looks a segment up; ok is false if the map has none of that id.
+	Segment(ctx context.Context, id road.SegmentID) (seg road.Segment, ok bool, err error)
+}
+
+// Queue tells how much waits between receivers and workers.
+type Queue interface {
+	Depth(ctx context.Context) (telemetry.QueueDepth, error)
+}
+
+// Ring derives the id under which a batch was claimed.
+type Ring interface {
+	ClaimID(vehicle string, batch telemetry.BatchID) telemetry.ClaimID
+}
+
+// Verifier proves who sent a request.
+type Verifier interface {
+	Authenticate(r *http.Request) (credential.Identity, error)
+}

@@ -1,0 +1,297 @@
+package management
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/carasso/carasso/internal/problem"
+	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/road"
+)
+
+// defaultLimit is how many features a page has unless the client says otherwise.
+const defaultLimit = 1000
+
+type segmentsDoc struct {
+	Type            string    `json:"type"`
+	Features        []feature `json:"features"`
+	From            time.Time `json:"from"`
+	To              time.Time `json:"to"`
+	K               int       `json:"k"`
+	SuppressedCount int       `json:"suppressed_count"`
+	NextCursor      string    `json:"next_cursor,omitempty"`
+}
+
+func (segmentsDoc) contentType() string { return "application/geo+json" }
+
+type feature struct {
+	Type       string       `json:"type"`
+	ID         uint64       `json:"id"`
+	Geometry   *lineString  `json:"geometry"`
+	Properties segmentProps `json:"properties"`
+}
+
+type lineString struct {
+	Type        string       `json:"type"`
+	Coordinates [][2]float64 `json:"coordinates"`
+}
+
+// roadProps describe a directed segment.
+type roadProps struct {
+	Edge      uint64 `json:"edge"`
+	Segment   uint64 `json:"segment"`
+	Direction string `json:"direction"`
+	Tile      string `json:"tile"`
+	Class     string `json:"class"`
+	Name      string `json:"name"`
+	Ref       string `json:"ref"`
+	// LimitKMH is null when no limit is known or there is none.
+	LimitKMH *int     `json:"limit_kmh"`
+	FreeKMH  *float64 `json:"free_kmh"`
+	LengthM  *float64 `json:"length_m"`
+}
+
+type segmentProps struct {
+	roadProps
+	Samples    int64    `json:"samples"`
+	Vehicles   int      `json:"vehicles"`
+	MeanKMH    *float64 `json:"mean_kmh"`
+	P50KMH     *float64 `json:"p50_kmh"`
+	P85KMH     *float64 `json:"p85_kmh"`
+	Suppressed bool     `json:"suppressed"`
+}
+
+type segmentsQuery struct {
+	box      geo.Box
+	from, to time.Time
+	geometry bool
+	limit    int
+	after    uint64
+}
+
+func (s *Server) getSegments(r *http.Request) (any, error) {
+	p := newParams(r.URL.RawQuery, "bbox", "from", "to", "geometry", "limit", "cursor")
+	q := segmentsQuery{box: p.bbox("bbox")}
+	q.from, q.to = p.period(s.deps.Now(), time.Hour, s.cfg.MaxRange)
+	q.geometry = p.boolean("geometry", true)
+	q.limit = p.integer("limit", min(defaultLimit, s.cfg.MaxLimit), 1, s.cfg.MaxLimit)
+	if c, ok := p.get("cursor"); ok {
+		n, err := strconv.ParseUint(c, 10, 64)
+		if err != nil || n > uint64(road.MaxEdge) {
+			p.fail("cursor", "is "+quote(c), "next_cursor of the page before")
+		}
+		q.after = n
+	}
+	if p.err == nil {
+		if n := tileCount(q.box); n > s.cfg.MaxTiles {
+			p.fail("bbox", fmt.Sprintf("covers %d map tiles of zoom 14", n), fmt.Sprintf("at most %d tiles; ask for a smaller area", s.cfg.MaxTiles))
+		}
+	}
+	if err := p.problem(); err != nil {
+		return nil, err
+	}
+	doc := segmentsDoc{Type: "FeatureCollection", Features: []feature{}, From: q.from, To: q.to, K: s.cfg.K}
+	err := s.withHeavy(r.Context(), func() error { return s.fillSegments(r.Context(), q, &doc) })
+	return doc, err
+}
+
+// fillSegments adds features until there are enough or no more. The database knows only
+// tiles, so what it returns along the box's border may be outside of it.
+func (s *Server) fillSegments(ctx context.Context, q segmentsQuery, doc *segmentsDoc) error {
+	ranges := edgeRanges(q.box)
+	for {
+		want := q.limit - len(doc.Features) + 1
+		rows, err := s.deps.Store.Speeds(ctx, q.from, q.to, ranges, q.after, want)
+		if err != nil {
+			return err
+		}
+		edges := 0
+		for len(rows) > 0 {
+			n := 1
+			for n < len(rows) && rows[n].Edge == rows[0].Edge {
+				n++
+			}
+			days := rows[:n]
+			rows = rows[n:]
+			edges++
+			edge := road.Edge(days[0].Edge)
+			seg, err := s.segment(ctx, edge)
+			if err != nil {
+				return err
+			}
+			if !inBox(q.box, edge, seg) {
+				q.after = uint64(edge)
+				continue
+			}
+			if len(doc.Features) == q.limit {
+				doc.NextCursor = strconv.FormatUint(q.after, 10)
+				return nil
+			}
+			f := s.feature(edge, seg, days, q.geometry)
+			if f.Properties.Suppressed {
+				doc.SuppressedCount++
+			}
+			doc.Features = append(doc.Features, f)
+			q.after = uint64(edge)
+		}
+		if edges < want {
+			return nil
+		}
+	}
+}
+
+func (s *Server) feature(edge road.Edge, seg *road.Segment, days []learn.SpeedRow, geometry bool) feature {
+	var sum learn.Speed
+	// Pseudonyms change at midnight (UTC): a vehicle that comes every day would count once a
+	// day. The busiest day alone never says more than there were.
+	atLeast, estimate := 0, 0.0
+	for i := range days {
+		sum.Merge(&days[i].Speed)
+		atLeast = max(atLeast, days[i].Vehicles.AtLeast())
+		estimate = max(estimate, days[i].Vehicles.Estimate())
+	}
+	f := feature{Type: "Feature", ID: uint64(edge), Properties: segmentProps{
+		roadProps: newRoadProps(edge, seg), Samples: int64(sum.N), Vehicles: int(math.Round(estimate)),
+		Suppressed: atLeast < s.cfg.K,
+	}}
+	if !f.Properties.Suppressed {
+		f.Properties.MeanKMH = kmh(sum.MeanKMH())
+		f.Properties.P50KMH = kmh(sum.PercentileKMH(0.5))
+		f.Properties.P85KMH = kmh(sum.PercentileKMH(0.85))
+	}
+	if geometry && seg != nil {
+		f.Geometry = &lineString{Type: "LineString", Coordinates: coordinates(seg, edge.Against())}
+	}
+	return f
+}
+
+type edgeSpeedsDoc struct {
+	roadProps
+	From            time.Time   `json:"from"`
+	To              time.Time   `json:"to"`
+	BucketS         int         `json:"bucket_s"`
+	K               int         `json:"k"`
+	SuppressedCount int         `json:"suppressed_count"`
+	Buckets         []bucketDoc `json:"buckets"`
+}
+
+type bucketDoc struct {
+	Bucket     time.Time `json:"bucket"`
+	Samples    int64     `json:"samples"`
+	Vehicles   int       `json:"vehicles"`
+	MeanKMH    *float64  `json:"mean_kmh"`
+	P15KMH     *float64  `json:"p15_kmh"`
+	P50KMH     *float64  `json:"p50_kmh"`
+	P85KMH     *float64  `json:"p85_kmh"`
+	Suppressed bool      `json:"suppressed"`
+}
+
+func (s *Server) getEdgeSpeeds(r *http.Request) (any, error) {
+	p := newParams(r.URL.RawQuery, "from", "to")
+	from, to := p.period(s.deps.Now(), 24*time.Hour, s.cfg.MaxRange)
+	raw := chi.URLParam(r, "edge")
+	n, err := strconv.ParseUint(raw, 10, 64)
+	if err != nil || n == 0 || n > uint64(road.MaxEdge) {
+		p.fail("edge", "is "+quote(raw), "the id of a directed segment, the property edge of a feature of /v1/segments")
+	}
+	if err := p.problem(); err != nil {
+		return nil, err
+	}
+	edge := road.Edge(n)
+	seg, err := s.segment(r.Context(), edge)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.deps.Store.EdgeSpeeds(r.Context(), n, from, to)
+	if err != nil {
+		return nil, err
+	}
+	if seg == nil && len(rows) == 0 {
+		return nil, problem.New(problem.NotFound, "Neither the map nor the observations of the time range know this segment.")
+	}
+	doc := edgeSpeedsDoc{
+		roadProps: newRoadProps(edge, seg), From: from, To: to, BucketS: int(learn.Bucket / time.Second),
+		K: s.cfg.K, Buckets: make([]bucketDoc, 0, len(rows)),
+	}
+	for i := range rows {
+		b := s.bucket(&rows[i])
+		if b.Suppressed {
+			doc.SuppressedCount++
+		}
+		doc.Buckets = append(doc.Buckets, b)
+	}
+	return doc, nil
+}
+
+func (s *Server) bucket(row *learn.SpeedRow) bucketDoc {
+	b := bucketDoc{
+		Bucket: time.UnixMilli(row.BucketMS).UTC(), Samples: int64(row.N),
+		Vehicles: int(math.Round(row.Vehicles.Estimate())), Suppressed: !row.Publishable(s.cfg.K),
+	}
+	if !b.Suppressed {
+		b.MeanKMH = kmh(row.MeanKMH())
+		b.P15KMH, b.P50KMH, b.P85KMH = kmh(row.PercentileKMH(0.15)), kmh(row.PercentileKMH(0.5)), kmh(row.PercentileKMH(0.85))
+	}
+	return b
+}
+
+// kmh rounds to 0.1 km/h; nil for NaN.
+func kmh(v float64) *float64 {
+	if math.IsNaN(v) {
+		return nil
+	}
+	v = math.Round(v*10) / 10
+	return &v
+}
+
+func newRoadProps(edge road.Edge, seg *road.Segment) roadProps {
+	p := roadProps{
+		Edge: uint64(edge), Segment: uint64(edge.Segment()), Direction: "forward",
+		Tile: edge.Tile().String(), Class: road.UnknownClass.String(),
+	}
+	if edge.Against() {
+		p.Direction = "backward"
+	}
+	if seg == nil {
+		return p
+	}
+	p.Class, p.Name, p.Ref = seg.Class.String(), seg.Name, seg.Ref
+	if l := seg.LimitKMH(edge.Against()); l != road.NoLimitKnown && l != road.Unlimited {
+		limit := int(l)
+		p.LimitKMH = &limit
+	}
+	p.FreeKMH, p.LengthM = kmh(seg.FreeKMH(edge.Against())), kmh(seg.LengthM)
+	return p
+}
+
+// coordinates runs in the direction of travel, longitude first.
+func coordinates(seg *road.Segment, against bool) [][2]float64 {
+	cs := make([][2]float64, len(seg.Shape))
+	for i, p := range seg.Shape {
+		cs[i] = [2]float64{p.Lon(), p.Lat()}
+	}
+	if against {
+		slices.Reverse(cs)
+	}
+	return cs
+}
+
+// segment is nil when the map doesn't know it (any more).
+func (s *Server) segment(ctx context.Context, edge road.Edge) (*road.Segment, error) {
+	seg, ok, err := s.deps.Roads.Segment(ctx, edge.Segment())
+	if err != nil {
+		return nil, fmt.Errorf("roads: %w", err)
+	}
+	if !ok {
+		return nil, nil
+	}
+	return &seg, nil
+}

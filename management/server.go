@@ -1,0 +1,121 @@
+// Package management answers people and programs: the ledger that proves that nothing was
+// lost, the pipeline's state, the speeds that the fleet drove, and the portal that
+// shows them. It reads; it never writes to the pipeline.
+package management
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/carasso/carasso/internal/credential"
+	"github.com/carasso/carasso/internal/problem"
+	"github.com/carasso/carasso/management/portal"
+)
+
+// Deps are what a Server works with. All but Tiles, Registerer and Now are required.
+type Deps struct {
+	Store    Store
+	Queue    Queue
+	Ring     Ring
+	Roads    Roads
+	Verifier Verifier
+	// Tiles serves /v1/tiles.json and /v1/tiles/…, for everybody; nil leaves them out.
+	Tiles      http.Handler
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time // nil is time.Now
+}
+
+// Server is the management API and the portal. Safe for concurrent use; it starts no
+// goroutine of its own.
+type Server struct {
+	cfg      Config
+	deps     Deps
+	router   chi.Router
+	pipeline *pipelineCache
+	heavy    chan struct{}
+	streams  chan struct{}
+	drained  chan struct{}
+	drain    sync.Once
+	spec     []byte
+}
+
+// New validates cfg and builds the routes.
+func New(cfg Config, deps Deps) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("management config: %w", err)
+	}
+	if deps.Store == nil || deps.Queue == nil || deps.Ring == nil || deps.Roads == nil || deps.Verifier == nil || deps.Logger == nil {
+		return nil, errors.New("management: Store, Queue, Ring, Roads, Verifier and Logger are required")
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Registerer == nil {
+		deps.Registerer = prometheus.NewRegistry()
+	}
+	m, err := newMetrics(deps.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	page, err := portal.New()
+	if err != nil {
+		return nil, fmt.Errorf("management: %w", err)
+	}
+	s := &Server{
+		cfg: cfg, deps: deps,
+		pipeline: newPipelineCache(deps.Store, deps.Queue, cfg.PipelineEvery, cfg.QueryTimeout, deps.Now),
+		heavy:    make(chan struct{}, cfg.HeavyQueries),
+		streams:  make(chan struct{}, cfg.MaxStreams),
+		drained:  make(chan struct{}),
+	}
+	if s.spec, err = openAPI(deps.Tiles != nil); err != nil {
+		return nil, fmt.Errorf("management: %w", err)
+	}
+	s.routes(m, page)
+	return s, nil
+}
+
+// ServeHTTP answers every path; unknown ones with a problem document.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
+
+// Drain ends the event streams, so that a shutdown need not wait for their clients. All
+// else goes on. It returns at once.
+func (s *Server) Drain(context.Context) error {
+	s.drain.Do(func() { close(s.drained) })
+	return nil
+}
+
+func (s *Server) routes(m *metrics, page http.Handler) {
+	r := chi.NewRouter()
+	r.Use(m.observe)
+	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		problem.Write(w, problem.New(problem.NotFound, "This path does not exist; /openapi.json lists those that do."))
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
+		problem.Write(w, problem.New(problem.MethodNotAllowed, "/openapi.json lists the methods of this path."))
+	})
+	analyst, operator := s.require(credential.Analyst), s.require(credential.Operator)
+	r.With(analyst).Get("/v1/ledger", s.handle(s.getLedger))
+	r.With(operator).Post("/v1/ledger/batches", s.handle(s.postBatches))
+	r.With(analyst).Get("/v1/pipeline", s.handle(s.getPipeline))
+	r.With(analyst).Get("/v1/pipeline/stream", s.streamPipeline)
+	r.With(analyst).Get("/v1/segments", s.handle(s.getSegments))
+	r.With(analyst).Get("/v1/segments/{edge}/speeds", s.handle(s.getEdgeSpeeds))
+	r.Get("/openapi.json", s.getSpec)
+	if s.deps.Tiles != nil {
+		r.Get("/v1/tiles.json", s.deps.Tiles.ServeHTTP)
+		r.Get("/v1/tiles/{layer}/{z}/{x}/{y}.mvt", s.deps.Tiles.ServeHTTP)
+	}
+	r.Get("/", page.ServeHTTP)
+	r.Get("/portal/*", page.ServeHTTP)
+	s.router = r
+}
