@@ -34,7 +34,7 @@ func (d *jsonDecoder) event(e *Event) bool {
 			return false
 		}
 	}
-	return d.err == nil && d.require(seen, eT, "t", quantities[qT].name) &&
+	return d.err == nil && d.require(seen, eT, "t", "ms since the Unix epoch") &&
 		d.require(seen, eType, "type", "a type of event")
 }
 
