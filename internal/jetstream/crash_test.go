@@ -1,0 +1,5 @@
+package jetstream_test
+
+const childDir = "JETSTREAM_TEST_CHILD_DIR"
+
+func publishUntilKilled() {}
