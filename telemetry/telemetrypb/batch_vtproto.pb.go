@@ -10,6 +10,7 @@ import (
 	protohelpers "github.com/planetscale/vtprotobuf/protohelpers"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	io "io"
+	sync "sync"
 )
 
 const (
@@ -724,6 +725,154 @@ func (m *Events) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+var vtprotoPool_Batch = sync.Pool{
+	New: func() interface{} {
+		return &Batch{}
+	},
+}
+
+func (m *Batch) ResetVT() {
+	if m != nil {
+		f0 := m.BatchId[:0]
+		m.Samples.ReturnToVTPool()
+		m.Events.ReturnToVTPool()
+		m.Reset()
+		m.BatchId = f0
+	}
+}
+func (m *Batch) ReturnToVTPool() {
+	if m != nil {
+		m.ResetVT()
+		vtprotoPool_Batch.Put(m)
+	}
+}
+func BatchFromVTPool() *Batch {
+	return vtprotoPool_Batch.Get().(*Batch)
+}
+
+var vtprotoPool_Samples = sync.Pool{
+	New: func() interface{} {
+		return &Samples{}
+	},
+}
+
+func (m *Samples) ResetVT() {
+	if m != nil {
+		f0 := m.TMs[:0]
+		f1 := m.LatE7[:0]
+		f2 := m.LonE7[:0]
+		m.AltitudeDm.ReturnToVTPool()
+		m.SpeedCmps.ReturnToVTPool()
+		m.HeadingCdeg.ReturnToVTPool()
+		m.AccuracyCm.ReturnToVTPool()
+		m.BrakeCmps2.ReturnToVTPool()
+		m.OutsideTempDc.ReturnToVTPool()
+		m.RainPercent.ReturnToVTPool()
+		m.FrictionPercent.ReturnToVTPool()
+		m.Wiper.ReturnToVTPool()
+		m.AbsActive.ReturnToVTPool()
+		m.EscActive.ReturnToVTPool()
+		m.TcsActive.ReturnToVTPool()
+		m.FogLightRear.ReturnToVTPool()
+		m.HazardLight.ReturnToVTPool()
+		m.Reset()
+		m.TMs = f0
+		m.LatE7 = f1
+		m.LonE7 = f2
+	}
+}
+func (m *Samples) ReturnToVTPool() {
+	if m != nil {
+		m.ResetVT()
+		vtprotoPool_Samples.Put(m)
+	}
+}
+func SamplesFromVTPool() *Samples {
+	return vtprotoPool_Samples.Get().(*Samples)
+}
+
+var vtprotoPool_Column = sync.Pool{
+	New: func() interface{} {
+		return &Column{}
+	},
+}
+
+func (m *Column) ResetVT() {
+	if m != nil {
+		f0 := m.Values[:0]
+		f1 := m.Absent[:0]
+		m.Reset()
+		m.Values = f0
+		m.Absent = f1
+	}
+}
+func (m *Column) ReturnToVTPool() {
+	if m != nil {
+		m.ResetVT()
+		vtprotoPool_Column.Put(m)
+	}
+}
+func ColumnFromVTPool() *Column {
+	return vtprotoPool_Column.Get().(*Column)
+}
+
+var vtprotoPool_Mask = sync.Pool{
+	New: func() interface{} {
+		return &Mask{}
+	},
+}
+
+func (m *Mask) ResetVT() {
+	if m != nil {
+		f0 := m.On[:0]
+		f1 := m.Absent[:0]
+		m.Reset()
+		m.On = f0
+		m.Absent = f1
+	}
+}
+func (m *Mask) ReturnToVTPool() {
+	if m != nil {
+		m.ResetVT()
+		vtprotoPool_Mask.Put(m)
+	}
+}
+func MaskFromVTPool() *Mask {
+	return vtprotoPool_Mask.Get().(*Mask)
+}
+
+var vtprotoPool_Events = sync.Pool{
+	New: func() interface{} {
+		return &Events{}
+	},
+}
+
+func (m *Events) ResetVT() {
+	if m != nil {
+		f0 := m.TMs[:0]
+		f1 := m.Type[:0]
+		f2 := m.Sign[:0]
+		f3 := m.ValueKmh[:0]
+		f4 := m.Hazard[:0]
+		f5 := m.ConfidencePermille[:0]
+		m.Reset()
+		m.TMs = f0
+		m.Type = f1
+		m.Sign = f2
+		m.ValueKmh = f3
+		m.Hazard = f4
+		m.ConfidencePermille = f5
+	}
+}
+func (m *Events) ReturnToVTPool() {
+	if m != nil {
+		m.ResetVT()
+		vtprotoPool_Events.Put(m)
+	}
+}
+func EventsFromVTPool() *Events {
+	return vtprotoPool_Events.Get().(*Events)
+}
 func (m *Batch) SizeVT() (n int) {
 	if m == nil {
 		return 0
@@ -1196,7 +1345,7 @@ func (m *Batch) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Samples == nil {
-				m.Samples = &Samples{}
+				m.Samples = SamplesFromVTPool()
 			}
 			if err := m.Samples.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1232,7 +1381,7 @@ func (m *Batch) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Events == nil {
-				m.Events = &Events{}
+				m.Events = EventsFromVTPool()
 			}
 			if err := m.Events.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1589,7 +1738,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 					}
 				}
 				elementCount = count
-				if elementCount != 0 && len(m.TMs) == 0 {
+				if elementCount != 0 && len(m.TMs) == 0 && cap(m.TMs) < elementCount {
 					m.TMs = make([]int64, 0, elementCount)
 				}
 				for iNdEx < postIndex {
@@ -1667,7 +1816,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 					}
 				}
 				elementCount = count
-				if elementCount != 0 && len(m.LatE7) == 0 {
+				if elementCount != 0 && len(m.LatE7) == 0 && cap(m.LatE7) < elementCount {
 					m.LatE7 = make([]int64, 0, elementCount)
 				}
 				for iNdEx < postIndex {
@@ -1745,7 +1894,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 					}
 				}
 				elementCount = count
-				if elementCount != 0 && len(m.LonE7) == 0 {
+				if elementCount != 0 && len(m.LonE7) == 0 && cap(m.LonE7) < elementCount {
 					m.LonE7 = make([]int64, 0, elementCount)
 				}
 				for iNdEx < postIndex {
@@ -1800,7 +1949,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.AltitudeDm == nil {
-				m.AltitudeDm = &Column{}
+				m.AltitudeDm = ColumnFromVTPool()
 			}
 			if err := m.AltitudeDm.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1836,7 +1985,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.SpeedCmps == nil {
-				m.SpeedCmps = &Column{}
+				m.SpeedCmps = ColumnFromVTPool()
 			}
 			if err := m.SpeedCmps.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1872,7 +2021,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.HeadingCdeg == nil {
-				m.HeadingCdeg = &Column{}
+				m.HeadingCdeg = ColumnFromVTPool()
 			}
 			if err := m.HeadingCdeg.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1908,7 +2057,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.AccuracyCm == nil {
-				m.AccuracyCm = &Column{}
+				m.AccuracyCm = ColumnFromVTPool()
 			}
 			if err := m.AccuracyCm.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1944,7 +2093,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.BrakeCmps2 == nil {
-				m.BrakeCmps2 = &Column{}
+				m.BrakeCmps2 = ColumnFromVTPool()
 			}
 			if err := m.BrakeCmps2.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1980,7 +2129,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.OutsideTempDc == nil {
-				m.OutsideTempDc = &Column{}
+				m.OutsideTempDc = ColumnFromVTPool()
 			}
 			if err := m.OutsideTempDc.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2016,7 +2165,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.RainPercent == nil {
-				m.RainPercent = &Column{}
+				m.RainPercent = ColumnFromVTPool()
 			}
 			if err := m.RainPercent.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2052,7 +2201,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.FrictionPercent == nil {
-				m.FrictionPercent = &Column{}
+				m.FrictionPercent = ColumnFromVTPool()
 			}
 			if err := m.FrictionPercent.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2088,7 +2237,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Wiper == nil {
-				m.Wiper = &Column{}
+				m.Wiper = ColumnFromVTPool()
 			}
 			if err := m.Wiper.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2124,7 +2273,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.AbsActive == nil {
-				m.AbsActive = &Mask{}
+				m.AbsActive = MaskFromVTPool()
 			}
 			if err := m.AbsActive.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2160,7 +2309,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.EscActive == nil {
-				m.EscActive = &Mask{}
+				m.EscActive = MaskFromVTPool()
 			}
 			if err := m.EscActive.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2196,7 +2345,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.TcsActive == nil {
-				m.TcsActive = &Mask{}
+				m.TcsActive = MaskFromVTPool()
 			}
 			if err := m.TcsActive.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2232,7 +2381,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.FogLightRear == nil {
-				m.FogLightRear = &Mask{}
+				m.FogLightRear = MaskFromVTPool()
 			}
 			if err := m.FogLightRear.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2268,7 +2417,7 @@ func (m *Samples) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.HazardLight == nil {
-				m.HazardLight = &Mask{}
+				m.HazardLight = MaskFromVTPool()
 			}
 			if err := m.HazardLight.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2378,7 +2527,7 @@ func (m *Column) UnmarshalVT(dAtA []byte) error {
 					}
 				}
 				elementCount = count
-				if elementCount != 0 && len(m.Values) == 0 {
+				if elementCount != 0 && len(m.Values) == 0 && cap(m.Values) < elementCount {
 					m.Values = make([]int32, 0, elementCount)
 				}
 				for iNdEx < postIndex {
@@ -2660,7 +2809,7 @@ func (m *Events) UnmarshalVT(dAtA []byte) error {
 					}
 				}
 				elementCount = count
-				if elementCount != 0 && len(m.TMs) == 0 {
+				if elementCount != 0 && len(m.TMs) == 0 && cap(m.TMs) < elementCount {
 					m.TMs = make([]int64, 0, elementCount)
 				}
 				for iNdEx < postIndex {
@@ -2730,7 +2879,7 @@ func (m *Events) UnmarshalVT(dAtA []byte) error {
 					return io.ErrUnexpectedEOF
 				}
 				var elementCount int
-				if elementCount != 0 && len(m.Type) == 0 {
+				if elementCount != 0 && len(m.Type) == 0 && cap(m.Type) < elementCount {
 					m.Type = make([]EventType, 0, elementCount)
 				}
 				for iNdEx < postIndex {
@@ -2799,7 +2948,7 @@ func (m *Events) UnmarshalVT(dAtA []byte) error {
 					return io.ErrUnexpectedEOF
 				}
 				var elementCount int
-				if elementCount != 0 && len(m.Sign) == 0 {
+				if elementCount != 0 && len(m.Sign) == 0 && cap(m.Sign) < elementCount {
 					m.Sign = make([]Sign, 0, elementCount)
 				}
 				for iNdEx < postIndex {
@@ -2875,7 +3024,7 @@ func (m *Events) UnmarshalVT(dAtA []byte) error {
 					}
 				}
 				elementCount = count
-				if elementCount != 0 && len(m.ValueKmh) == 0 {
+				if elementCount != 0 && len(m.ValueKmh) == 0 && cap(m.ValueKmh) < elementCount {
 					m.ValueKmh = make([]uint32, 0, elementCount)
 				}
 				for iNdEx < postIndex {
@@ -2944,7 +3093,7 @@ func (m *Events) UnmarshalVT(dAtA []byte) error {
 					return io.ErrUnexpectedEOF
 				}
 				var elementCount int
-				if elementCount != 0 && len(m.Hazard) == 0 {
+				if elementCount != 0 && len(m.Hazard) == 0 && cap(m.Hazard) < elementCount {
 					m.Hazard = make([]Hazard, 0, elementCount)
 				}
 				for iNdEx < postIndex {
@@ -3020,7 +3169,7 @@ func (m *Events) UnmarshalVT(dAtA []byte) error {
 					}
 				}
 				elementCount = count
-				if elementCount != 0 && len(m.ConfidencePermille) == 0 {
+				if elementCount != 0 && len(m.ConfidencePermille) == 0 && cap(m.ConfidencePermille) < elementCount {
 					m.ConfidencePermille = make([]uint32, 0, elementCount)
 				}
 				for iNdEx < postIndex {
