@@ -51,22 +51,25 @@ func Run(ctx context.Context, cfg Config, deps Deps) (Report, error) {
 	if err != nil {
 		return r, err
 	}
+	started := time.Now() // its monotonic clock paces; building the simulation took a while
+	sim.startMS = started.UnixMilli()
 	var kept *record
 	if cfg.Verify {
 		kept = newRecord(deps.Network.Arcs())
 	}
 
-	d := driver{cfg: cfg, sim: sim, encoder: encoder, tokens: tokens, started: time.UnixMilli(sim.startMS)}
-	// The monotonic clock paces; the wall clock only names the start.
-	d.started = time.Now()
+	sending, stopSending := context.WithCancel(ctx)
+	defer stopSending()
+	d := driver{cfg: cfg, sim: sim, encoder: encoder, tokens: tokens, started: started}
 	d.sender = newSender(cfg, newDialer(target, cfg.Timeout), d.started, kept)
 	stopProgress := d.showProgress(ctx, deps)
-	err = d.drive(ctx)
+	err = d.drive(sending)
 	r.Elapsed, r.EndLag = time.Since(d.started), time.Duration(d.lag.Load())
 	if err == nil {
-		err = d.drain(ctx)
+		err = d.drain(sending)
 	}
 	r.Settled = time.Since(d.started)
+	stopSending()
 	d.sender.close()
 	stopProgress()
 	d.fill(&r)

@@ -39,7 +39,8 @@ type sender struct {
 	made    int // jobs, free ones included
 	busy    int // requests in flight
 	stopped bool
-	record  *record // nil = not kept
+	rest    *sync.Cond // a connection became idle while stopped
+	record  *record    // nil = not kept
 	counts  Counts
 }
 
@@ -64,11 +65,13 @@ type connection struct {
 }
 
 func newSender(cfg Config, d *dialer, started time.Time, r *record) *sender {
-	return &sender{
+	s := &sender{
 		dialer: d, timeout: cfg.Timeout, started: started, max: cfg.MaxConns, jobs: cfg.MaxBuffered, record: r,
 		live:   make(map[net.Conn]struct{}),
 		counts: Counts{Refused: make(map[int]int64), Rejected: make(map[int]int64)},
 	}
+	s.rest = sync.NewCond(&s.mu)
+	return s
 }
 
 // take is a job to fill, or nil when as many are under way as may be.
@@ -238,6 +241,9 @@ func (s *sender) settle(c *connection, w send, a answer, err error, sent bool) (
 	}
 	s.busy--
 	s.idle = append(s.idle, c)
+	if s.stopped {
+		s.rest.Signal()
+	}
 	return send{}, false
 }
 
@@ -313,25 +319,26 @@ func cloneCounts(m map[int]int64) map[int]int64 {
 }
 
 // close breaks all connections, waits for their goroutines and counts what was not
-// settled. No method but snapshot may be called afterwards.
+// settled. The context given to the other methods must have ended, so that none of them
+// dials any more; none but snapshot may be called afterwards.
 func (s *sender) close() {
 	s.mu.Lock()
+	defer s.wg.Wait()
+	defer s.mu.Unlock()
 	s.stopped = true
 	for conn := range s.live {
-		_ = conn.Close() // its goroutine sees the error
+		_ = conn.Close() // its goroutine sees the error, and comes to rest
 	}
-	s.mu.Unlock()
-	// Busy connections come to rest in idle: stopped, nothing is dispatched any more,
-	// and ready is emptied here.
-	s.mu.Lock()
 	unsettled := make(map[*job]struct{})
 	for w, ok := s.ready.pop(); ok; w, ok = s.ready.pop() {
 		unsettled[w.job] = struct{}{}
 	}
-	s.mu.Unlock()
-	s.waitIdle()
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	for len(s.idle) < s.opened {
+		s.rest.Wait()
+	}
+	for _, c := range s.idle {
+		close(c.work)
+	}
 	for _, w := range s.waiting {
 		unsettled[w.job] = struct{}{}
 	}
@@ -343,25 +350,6 @@ func (s *sender) close() {
 			}
 		}
 	}
-}
-
-// waitIdle ends all connections' goroutines and waits for them.
-func (s *sender) waitIdle() {
-	for ended := 0; ; {
-		s.mu.Lock()
-		idle := s.idle
-		s.idle = nil
-		opened := s.opened
-		s.mu.Unlock()
-		for _, c := range idle {
-			close(c.work)
-		}
-		if ended += len(idle); ended == opened {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
-	s.wg.Wait()
 }
 
 // fill copies an upload into a job.
