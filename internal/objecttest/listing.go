@@ -38,7 +38,7 @@ func testList(t *testing.T, s Store) {
 	}
 	// In the order of bytes: - . / digits : = capitals _ small letters.
 	keys := []string{
-		"a-b/c", "a-b.c", "a.b", "a.b/c-d", "a/0", "a/b/c", "a/b-c", "a/b.c", "a/bc", "a0", "a:b", "a=b", "aB", "a_b", "ab",
+		"a-b/c", "a-b.c", "a.b", "a.c/c-d", "a/0", "a/b/c", "a/b-c", "a/b.c", "a/bc", "a0", "a:b", "a=b", "aB", "a_b", "ab",
 		"ab-c", "b/1/x", "b/10/x", "b/2/x", "map/current", "map/v1/14/1/2.bin", "map/v1/manifest.json", "Z",
 	}
 	for _, key := range keys {
