@@ -106,8 +106,7 @@ func start(ctx context.Context, config Config) (*Server, error) {
 		return nil, err
 	}
 	if err := s.waitReady(ctx); err != nil {
-		_ = s.process.Signal(syscall.SIGQUIT)
-		<-s.done
+		s.stopAtOnce()
 		return nil, err
 	}
 	s.logger.Info("postgres_started", "data_dir", config.DataDir, "bin_dir", binaries.Dir, "version", binaries.Major,
@@ -301,24 +300,39 @@ func (s *Server) CreateDatabase(ctx context.Context, db string) error {
 }
 
 // Stop shuts the server down: open transactions are aborted and a checkpoint is written, so that the next
-// start needs no recovery. When ctx ends first, it stops at once, and the next start recovers. In either
-// case the server has ended when Stop returns. Further calls return the same.
+// start needs no recovery. When ctx ends first, it stops at once, which is an error, and the next start
+// recovers. In either case the server has ended when Stop returns. Stopping a server that has ended, as
+// Err tells, is no error.
 func (s *Server) Stop(ctx context.Context) error {
-	_ = s.process.Signal(syscall.SIGINT)
 	select {
 	case <-s.done:
+		return nil
+	default:
+	}
+	_ = s.process.Signal(syscall.SIGINT)
+	var err error
+	select {
+	case <-s.done:
+		err = s.err
 	case <-ctx.Done():
-		_ = s.process.Signal(syscall.SIGQUIT)
-		select {
-		case <-s.done:
-		case <-time.After(10 * time.Second): // PostgreSQL itself kills its children after 5 s
-			_ = s.process.Kill()
-			<-s.done
-		}
+		s.stopAtOnce()
+		err = fmt.Errorf("had to stop at once: %w", ctx.Err())
 	}
 	removeSocketDir(s.socketDir)
-	if s.err != nil {
-		return fmt.Errorf("stop PostgreSQL in %s: %w: %s", s.config.DataDir, s.err, lastLines(s.log.Tail(), 5))
+	if err != nil {
+		return fmt.Errorf("stop PostgreSQL in %s: %w: %s", s.config.DataDir, err, lastLines(s.log.Tail(), 5))
 	}
 	return nil
+}
+
+func (s *Server) stopAtOnce() {
+	_ = s.process.Signal(syscall.SIGQUIT)
+	patience := time.NewTimer(10 * time.Second) // PostgreSQL itself kills its children after 5 s
+	defer patience.Stop()
+	select {
+	case <-s.done:
+	case <-patience.C:
+		_ = s.process.Kill()
+		<-s.done
+	}
 }
