@@ -16,10 +16,10 @@ const headerRoom = 16 << 10
 // accepted it or it is given up. done is closed when err is final; whoever has a batch
 // in it waits for that.
 type envelope struct {
-	writer  *telemetry.EnvelopeWriter
-	batches int
-	samples int
-	flush   *time.Timer // after the linger; nil if none runs
+	contents *contents // nil once compressed, or when there is none
+	batches  int
+	samples  int
+	flush    *time.Timer // after the linger; nil if none runs
 
 	// Set by the sender.
 	ticket   ticket
@@ -30,19 +30,52 @@ type envelope struct {
 	err  error
 }
 
-// writers recycles the buffers of envelopes.
-type writers struct{ pool sync.Pool }
-
-func (w *writers) get() *telemetry.EnvelopeWriter {
-	if e, ok := w.pool.Get().(*telemetry.EnvelopeWriter); ok {
-		return e
-	}
-	return new(telemetry.EnvelopeWriter)
+// contents are an envelope's batches before compression.
+type contents struct {
+	payloads []byte
+	entries  []entry
+	size     int // in the envelope, before compression
 }
 
-func (w *writers) put(e *telemetry.EnvelopeWriter) {
-	e.Reset()
-	w.pool.Put(e)
+// entry is a batch, with its payload between the previous entry's end and its own.
+type entry struct {
+	claim   telemetry.ClaimID
+	vehicle uint64
+	end     int
+}
+
+// recordOverhead bounds what an envelope stores beside a record's payload: claim,
+// vehicle and length.
+const recordOverhead = 16 + 8 + 4
+
+func (c *contents) add(r telemetry.Record) {
+	c.payloads = append(c.payloads, r.Payload...)
+	c.entries = append(c.entries, entry{claim: r.Claim, vehicle: r.Vehicle, end: len(c.payloads)})
+	c.size += len(r.Payload) + recordOverhead
+}
+
+func (c *contents) writeTo(w *telemetry.EnvelopeWriter) {
+	start := 0
+	for i := range c.entries {
+		e := &c.entries[i]
+		w.Append(telemetry.Record{Claim: e.claim, Vehicle: e.vehicle, Payload: c.payloads[start:e.end]})
+		start = e.end
+	}
+}
+
+// contentsPool recycles the buffers.
+type contentsPool struct{ pool sync.Pool }
+
+func (p *contentsPool) get() *contents {
+	if c, ok := p.pool.Get().(*contents); ok {
+		return c
+	}
+	return new(contents)
+}
+
+func (p *contentsPool) put(c *contents) {
+	c.payloads, c.entries, c.size = c.payloads[:0], c.entries[:0], 0
+	p.pool.Put(c)
 }
 
 // ratio estimates how far envelopes compress, as a moving average of what sealed ones

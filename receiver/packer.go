@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,10 +32,12 @@ type packer struct {
 	log     *slog.Logger
 	now     func() time.Time
 
-	shards  []shard
-	writers writers
-	eager   atomic.Bool // seal at once: draining
-	failing atomic.Bool // the last send failed; for logging transitions
+	shards   []shard
+	contents contentsPool
+	eager    atomic.Bool // seal at once: draining
+	failing  atomic.Bool // the last send failed; for logging transitions
+	// writers holds one compressor per processor, about 2 MiB each once used.
+	writers chan *telemetry.EnvelopeWriter
 
 	// ready never blocks: its capacity is more envelopes than bytes in flight allow.
 	ready  chan *envelope
@@ -65,6 +68,10 @@ func newPacker(cfg Config, deps Deps, id telemetry.ReceiverID, m *metrics) *pack
 		log: deps.Logger, now: deps.Clock, shards: make([]shard, cfg.Shards),
 		ready: make(chan *envelope, cfg.MaxBytesInFlight/requestBytes+int64(cfg.Shards)+2),
 	}
+	p.writers = make(chan *telemetry.EnvelopeWriter, min(runtime.GOMAXPROCS(0), cfg.Sends))
+	for range cap(p.writers) {
+		p.writers <- new(telemetry.EnvelopeWriter)
+	}
 	p.lastSeal.Store(p.now().UnixNano())
 	sending, abort := context.WithCancel(context.Background())
 	idle, stopIdle := context.WithCancel(context.Background())
@@ -94,27 +101,24 @@ func (p *packer) add(rec telemetry.Record, samples int) (*envelope, error) {
 	if s.closed {
 		return nil, errStopped
 	}
-	if s.open != nil && s.open.writer.Len()+size > limit {
+	if s.open != nil && s.open.contents.size+size > limit {
 		p.seal(s)
 	}
 	if s.open == nil {
 		s.open = p.newEnvelope(s)
 	}
 	e := s.open
-	e.writer.Append(rec)
+	e.contents.add(rec)
 	e.batches++
 	e.samples += samples
-	if e.writer.Len() >= target || p.cfg.Linger == 0 || p.eager.Load() {
+	if e.contents.size >= target || p.cfg.Linger == 0 || p.eager.Load() {
 		p.seal(s)
 	}
 	return e, nil
 }
 
-// recordOverhead bounds what an envelope stores beside a record's payload.
-const recordOverhead = 48
-
 func (p *packer) newEnvelope(s *shard) *envelope {
-	e := &envelope{writer: p.writers.get(), done: make(chan struct{})}
+	e := &envelope{contents: p.contents.get(), done: make(chan struct{})}
 	if p.cfg.Linger > 0 {
 		p.timers.Add(1)
 		e.flush = time.AfterFunc(p.cfg.Linger, func() {
@@ -188,7 +192,7 @@ func (p *packer) shutdown(ctx context.Context) error {
 	p.sealed.Wait() // ends: sends are bounded by SendTimeout, and aborted with ctx
 	err := ctx.Err()
 	if err == nil && p.seq.news() {
-		e := &envelope{writer: p.writers.get(), done: make(chan struct{})}
+		e := &envelope{done: make(chan struct{})}
 		p.submit(e)
 		<-e.done
 		err = e.err
@@ -212,7 +216,7 @@ func (p *packer) closeWhenIdle(ctx context.Context) {
 		}
 		idle := p.now().UnixNano()-p.lastSeal.Load() >= int64(p.cfg.CloseAfter)
 		if idle && p.pending.Load() == 0 && p.seq.news() && ctx.Err() == nil {
-			p.submit(&envelope{writer: p.writers.get(), done: make(chan struct{})})
+			p.submit(&envelope{done: make(chan struct{})})
 		}
 	}
 }

@@ -104,10 +104,20 @@ func (p *packer) settleSent(sent []*envelope, errs []error) (failed []*envelope,
 	return failed, last
 }
 
+// compress numbers the envelope and makes its body.
 func (p *packer) compress(e *envelope) error {
+	w := <-p.writers
+	defer func() {
+		w.Reset()
+		p.writers <- w
+	}()
+	if e.contents != nil {
+		e.contents.writeTo(w)
+		p.contents.put(e.contents)
+		e.contents = nil
+	}
 	e.ticket = p.seq.assign(e.batches, e.samples, p.now())
-	raw := e.writer.Len()
-	body, err := e.writer.Seal(e.ticket.header)
+	body, err := w.Seal(e.ticket.header)
 	if err != nil {
 		return fmt.Errorf("seal envelope: %w", err)
 	}
@@ -115,7 +125,7 @@ func (p *packer) compress(e *envelope) error {
 		return fmt.Errorf("seal envelope: %d bytes, limit %d", len(body), p.cfg.MaxEnvelope)
 	}
 	e.body = body
-	p.ratio.observe(raw, len(body))
+	p.ratio.observe(w.Len(), len(body))
 	return nil
 }
 
@@ -137,10 +147,9 @@ func (p *packer) giveUp(e *envelope, cause error) {
 	p.finish(e, fmt.Errorf("%w: %w", errNotAccepted, cause))
 }
 
-// finish publishes the outcome. Nothing may use the envelope's buffers afterwards.
+// finish publishes the outcome.
 func (p *packer) finish(e *envelope, err error) {
 	e.err, e.body = err, nil
-	p.writers.put(e.writer)
 	close(e.done)
 	p.pending.Add(-1)
 	p.sealed.Done()
