@@ -16,7 +16,7 @@ import (
 
 const (
 	headerSentAt   = "Carasso-Sent-At"  // of a dead letter: when the message was first sent, ns since the epoch
-	headerAttempts = "Carasso-Attempts" // of a dead letter: how often it had been handed out
+	headerAttempts = "Carasso-Attempts" // of a dead letter: how often it had been handed out, failed moves to here included
 )
 
 // Receive implements the port.
