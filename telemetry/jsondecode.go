@@ -105,9 +105,9 @@ func (d *jsonDecoder) batchMember(name []byte, seen *members) bool {
 	case "vehicle_id":
 		return d.once(seen, 1) && (d.null() || d.shortText(MaxVehicleID, &d.b.VehicleID))
 	case "trip":
-		return d.once(seen, 2) && (d.null() || d.object("/trip", (*jsonDecoder).tripMember))
+		return d.once(seen, 2) && (d.null() || d.trip())
 	case "vehicle":
-		return d.once(seen, 3) && (d.null() || d.object("/vehicle", (*jsonDecoder).vehicleMember))
+		return d.once(seen, 3) && (d.null() || d.vehicle())
 	case "lead_in":
 		return d.once(seen, 4) && (d.null() || d.leadIn())
 	case "samples":
@@ -116,22 +116,6 @@ func (d *jsonDecoder) batchMember(name []byte, seen *members) bool {
 		return d.once(seen, 6) && (d.null() || d.events())
 	}
 	return d.skip()
-}
-
-// object reads the object at base, member by member.
-func (d *jsonDecoder) object(base string, member func(*jsonDecoder, []byte, *members) bool) bool {
-	if !d.open('{') {
-		return false
-	}
-	d.at.array = base
-	var seen members
-	for first := true; d.more('}', &first); {
-		name, ok := d.key()
-		if !ok || !member(d, name, &seen) {
-			return false
-		}
-	}
-	return d.err == nil
 }
 
 func (d *jsonDecoder) batchID() bool {
@@ -196,6 +180,21 @@ func (d *jsonDecoder) leadIn() bool {
 	return true
 }
 
+func (d *jsonDecoder) trip() bool {
+	if !d.open('{') {
+		return false
+	}
+	d.at.array = "/trip"
+	var seen members
+	for first := true; d.more('}', &first); {
+		name, ok := d.key()
+		if !ok || !d.tripMember(name, &seen) {
+			return false
+		}
+	}
+	return d.err == nil
+}
+
 func (d *jsonDecoder) tripMember(name []byte, seen *members) bool {
 	switch string(name) {
 	case "id":
@@ -222,6 +221,21 @@ func (d *jsonDecoder) tripMember(name []byte, seen *members) bool {
 		return ok
 	}
 	return d.skip()
+}
+
+func (d *jsonDecoder) vehicle() bool {
+	if !d.open('{') {
+		return false
+	}
+	d.at.array = "/vehicle"
+	var seen members
+	for first := true; d.more('}', &first); {
+		name, ok := d.key()
+		if !ok || !d.vehicleMember(name, &seen) {
+			return false
+		}
+	}
+	return d.err == nil
 }
 
 func (d *jsonDecoder) vehicleMember(name []byte, seen *members) bool {

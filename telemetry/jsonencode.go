@@ -12,7 +12,9 @@ func AppendJSON(dst []byte, b *Batch) []byte {
 	o := jsonObject{dst: append(dst, '{')}
 	if b.ID != (BatchID{}) {
 		o.member("batch_id")
-		o.dst = appendQuoted(o.dst, b.ID.String())
+		o.dst = append(o.dst, '"')
+		o.dst = b.ID.append(o.dst)
+		o.dst = append(o.dst, '"')
 	}
 	o.text("vehicle_id", b.VehicleID)
 	if t := b.Trip; t.ID != "" || t.ElapsedS != 0 || t.Final {
@@ -38,7 +40,7 @@ func AppendJSON(dst []byte, b *Batch) []byte {
 	o.member("samples")
 	o.dst = append(o.dst, '[')
 	for i := range b.Samples {
-		o.sample(&b.Samples[i], i)
+		o.sample(b.Samples[i:i+1], i)
 	}
 	o.dst = append(o.dst, ']')
 	if len(b.Events) > 0 {
@@ -98,31 +100,36 @@ func (o *jsonObject) text(name, s string) {
 	}
 }
 
-func (o *jsonObject) sample(s *Sample, i int) {
+// sample appends the only element of one, the i-th sample of its batch.
+func (o *jsonObject) sample(one []Sample, i int) {
+	has := one[0].Has
 	o.element(i)
-	for j := range quantities[:qBrake] {
-		if q := &quantities[j]; s.Has&q.has == q.has {
-			o.fixed(q.name, q.get(s), q.places)
-		}
-	}
-	if s.Has&inSignals != 0 {
+	o.quantities(one, qT, qBrake)
+	if has&inSignals != 0 {
 		o.begin("signals")
 		for _, g := range signals {
-			if s.Has&g.has != 0 {
-				o.boolean(g.name, s.On&g.on != 0)
+			if has&g.has != 0 {
+				o.boolean(g.name, one[0].On&g.on != 0)
 			}
 		}
-		for j := qBrake; j < qWiper; j++ {
-			if q := &quantities[j]; s.Has&q.has != 0 {
-				o.fixed(q.name, q.get(s), q.places)
-			}
-		}
-		if s.Has&HasWiper != 0 {
-			o.text("wiper", s.Wiper.String())
+		o.quantities(one, qBrake, qWiper)
+		if has&HasWiper != 0 {
+			o.text("wiper", one[0].Wiper.String())
 		}
 		o.end()
 	}
 	o.end()
+}
+
+// quantities appends those from from to before end that the only element of one has.
+func (o *jsonObject) quantities(one []Sample, from, end int) {
+	var value [1]int64
+	for i := from; i < end; i++ {
+		if q := &quantities[i]; one[0].Has&q.has == q.has {
+			getQuantity(i, one, value[:])
+			o.fixed(q.name, value[0], q.places)
+		}
+	}
 }
 
 func (o *jsonObject) event(e *Event, i int) {

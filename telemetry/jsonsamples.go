@@ -108,7 +108,8 @@ func (d *jsonDecoder) signals(s *Sample) bool {
 	return d.err == nil
 }
 
-// quantity reads the value of quantities[i]; null is absent, and required ones must not be.
+// quantity reads the value of quantities[i] of s, the last sample; null is absent, which
+// required ones must not be.
 func (d *jsonDecoder) quantity(s *Sample, i int, seen *members) bool {
 	if !d.once(seen, i) {
 		return false
@@ -121,7 +122,8 @@ func (d *jsonDecoder) quantity(s *Sample, i int, seen *members) bool {
 	if !ok {
 		return false
 	}
-	q.set(s, v)
+	one := [1]int64{v}
+	setQuantity(i, d.b.Samples[len(d.b.Samples)-1:], one[:])
 	s.Has |= q.has
 	return true
 }

@@ -20,6 +20,7 @@ type protoDecoder struct {
 	canonical bool
 	texts     texts
 	columns   [numQuantities + len(signals)]column
+	every     Field // what all samples have
 }
 
 // column is a Column or Mask as found on the wire; packed columns have values only.
@@ -51,7 +52,7 @@ func decodeProto(data []byte, b *Batch, lim Limits, canonical bool) error {
 		return err
 	}
 	d := protoPool.Get().(*protoDecoder)
-	d.b, d.lim, d.canonical = b, lim, canonical
+	d.b, d.lim, d.canonical, d.every = b, lim, canonical, 0
 	e := d.batch(data)
 	clear(d.columns[:])
 	d.b = nil

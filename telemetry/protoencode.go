@@ -64,9 +64,13 @@ func appendBatch(dst []byte, b *Batch, canonical bool) []byte {
 }
 
 func appendSamples(dst []byte, samples []Sample) []byte {
-	var some Field
+	var (
+		some Field
+		on   Flag
+	)
 	every := ^Field(0)
 	for i := range samples {
+		on |= samples[i].On
 		some |= samples[i].Has
 		every &= samples[i].Has
 	}
@@ -76,12 +80,12 @@ func appendSamples(dst []byte, samples []Sample) []byte {
 		switch {
 		case q.has == 0:
 			dst, start = beginMessage(dst, i+1)
-			dst = appendDeltas(dst, samples, q)
+			dst = appendDeltas(dst, samples, i, false)
 			dst = endMessage(dst, start)
 		case some&q.has != 0:
 			dst, start = beginMessage(dst, i+1)
 			dst, inner = beginMessage(dst, 1)
-			dst = appendDeltas(dst, samples, q)
+			dst = appendDeltas(dst, samples, i, every&q.has == 0)
 			dst = endMessage(dst, inner)
 			if every&q.has == 0 {
 				dst = appendAbsent(dst, samples, q.has)
@@ -94,7 +98,9 @@ func appendSamples(dst []byte, samples []Sample) []byte {
 			continue
 		}
 		dst, start = beginMessage(dst, numQuantities+i+1)
-		dst = appendOn(dst, samples, s.on)
+		if on&s.on != 0 {
+			dst = appendOn(dst, samples, s.on)
+		}
 		if every&s.has == 0 {
 			dst = appendAbsent(dst, samples, s.has)
 		}
@@ -103,17 +109,31 @@ func appendSamples(dst []byte, samples []Sample) []byte {
 	return dst
 }
 
-// appendDeltas appends the delta-coded values of the samples that have the quantity.
-func appendDeltas(dst []byte, samples []Sample, q *quantity) []byte {
-	var last int64
-	for i := range samples {
-		s := &samples[i]
-		if s.Has&q.has != q.has {
-			continue
+// appendDeltas appends the delta-coded values of the samples that have quantities[i].
+func appendDeltas(dst []byte, samples []Sample, i int, sparse bool) []byte {
+	var (
+		values [chunk]int64
+		last   int64
+		has    = quantities[i].has
+	)
+	for start := 0; start < len(samples); start += chunk {
+		rows := samples[start:min(start+chunk, len(samples))]
+		getQuantity(i, rows, values[:])
+		for j, v := range values[:len(rows)] {
+			if sparse && rows[j].Has&has == 0 {
+				continue
+			}
+			u := zigzag(v - last)
+			last = v
+			switch {
+			case u < 1<<7:
+				dst = append(dst, byte(u))
+			case u < 1<<14:
+				dst = append(dst, byte(u)|0x80, byte(u>>7))
+			default:
+				dst = binary.AppendUvarint(dst, u)
+			}
 		}
-		v := q.get(s)
-		dst = binary.AppendUvarint(dst, zigzag(v-last))
-		last = v
 	}
 	return dst
 }
@@ -129,15 +149,8 @@ func appendAbsent(dst []byte, samples []Sample, has Field) []byte {
 	return dst
 }
 
-// appendOn appends the bitmap of the samples with the flag, or nothing if there are none.
+// appendOn appends the bitmap of the samples with the flag.
 func appendOn(dst []byte, samples []Sample, on Flag) []byte {
-	var some Flag
-	for i := range samples {
-		some |= samples[i].On
-	}
-	if some&on == 0 {
-		return dst
-	}
 	dst, bitmap := appendBitmap(dst, 1, len(samples))
 	for i := range samples {
 		if samples[i].On&on != 0 {

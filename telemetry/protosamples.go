@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -56,6 +57,9 @@ func (d *protoDecoder) samples(data []byte) *Invalid {
 			}
 		}
 	}
+	for i := range d.b.Samples {
+		d.b.Samples[i].Has |= d.every
+	}
 	return nil
 }
 
@@ -86,41 +90,108 @@ func (c *column) read(data []byte, i int) *Invalid {
 	return nil
 }
 
+// chunk is how many values of a column are decoded at a time, on the stack.
+const chunk = 64
+
 // quantity decodes the column of quantities[i] into the samples.
 func (d *protoDecoder) quantity(c *column, i int) *Invalid {
-	q := &quantities[i]
 	samples := d.b.Samples
 	if len(c.absent) > 0 {
-		if e := checkBitmap(c.absent, len(samples), i, "absent"); e != nil {
-			return e
-		}
+		return d.sparseQuantity(c, i)
 	}
+	q := &quantities[i]
 	var (
-		v    int64
-		rest = c.values
+		values [chunk]int64
+		rest   = c.values
+		last   int64
+	)
+	for start := 0; start < len(samples); start += chunk {
+		rows := samples[start:min(start+chunk, len(samples))]
+		n, r := decodeDeltas(values[:len(rows)], rest, last, q.lo, q.hi)
+		if n < len(rows) {
+			return d.badValue(c, i, start+n, values[n])
+		}
+		last, rest = values[n-1], r
+		setQuantity(i, rows, values[:n])
+	}
+	if len(rest) != 0 {
+		return d.badColumn(c, i, len(samples))
+	}
+	d.every |= q.has
+	return nil
+}
+
+// sparseQuantity is quantity for a column that some rows are absent from.
+func (d *protoDecoder) sparseQuantity(c *column, i int) *Invalid {
+	samples := d.b.Samples
+	if e := checkBitmap(c.absent, len(samples), i, "absent"); e != nil {
+		return e
+	}
+	q := &quantities[i]
+	var (
+		value [1]int64
+		rest  = c.values
+		n     int
 	)
 	for row := range samples {
-		if len(c.absent) > 0 && bitAt(c.absent, row) {
+		if bitAt(c.absent, row) {
 			continue
 		}
-		u, r, ok := uvarint(rest)
-		if !ok {
-			return d.badColumn(c, i, row)
+		if n, rest = decodeDeltas(value[:], rest, value[0], q.lo, q.hi); n == 0 {
+			return d.badValue(c, i, row, value[0])
 		}
-		// v is within the bounds, which are far from those of int64: a sum that wraps is
-		// outside of them.
-		v += unzigzag(u)
-		if v < q.lo || v > q.hi {
-			return q.outOfRange(row, v)
-		}
-		q.set(&samples[row], v)
+		setQuantity(i, samples[row:row+1], value[:])
 		samples[row].Has |= q.has
-		rest = r
 	}
 	if len(rest) != 0 {
 		return d.badColumn(c, i, len(samples))
 	}
 	return nil
+}
+
+// decodeDeltas fills dst with values of a delta-coded column, the one before the first being
+// last, and returns how many there were and what is left of src. It stops early at a
+// value outside [lo, hi], which it stores too, or at a fault of src, where it stores lo.
+func decodeDeltas(dst []int64, src []byte, last, lo, hi int64) (n int, rest []byte) {
+	pos := 0
+	for n = range dst {
+		if pos >= len(src) {
+			dst[n] = lo
+			return n, src
+		}
+		u := uint64(src[pos])
+		pos++
+		if u >= 0x80 {
+			if pos < len(src) && src[pos] < 0x80 {
+				u = u&0x7f | uint64(src[pos])<<7
+				pos++
+			} else {
+				v, size := binary.Uvarint(src[pos-1:])
+				if size <= 0 {
+					dst[n] = lo
+					return n, src
+				}
+				u = v
+				pos += size - 1
+			}
+		}
+		// last is within the bounds, which are far from those of int64: a sum that wraps
+		// around is outside of them.
+		last += unzigzag(u)
+		dst[n] = last
+		if last < lo || last > hi {
+			return n, src
+		}
+	}
+	return len(dst), src[pos:]
+}
+
+// badValue is the fault of the row where decodeDeltas stopped with v.
+func (d *protoDecoder) badValue(c *column, i, row int, v int64) *Invalid {
+	if q := &quantities[i]; v < q.lo || v > q.hi {
+		return q.outOfRange(row, v)
+	}
+	return d.badColumn(c, i, row)
 }
 
 // badColumn is the fault of a column that is not one varint for each row that has one.
@@ -139,6 +210,10 @@ func (d *protoDecoder) badColumn(c *column, i, row int) *Invalid {
 // signal decodes the bitmaps of signals[i] into the samples.
 func (d *protoDecoder) signal(c *column, i int) *Invalid {
 	samples := d.b.Samples
+	if len(c.absent) == 0 && len(c.values) == 0 {
+		d.every |= signals[i].has
+		return nil
+	}
 	if len(c.absent) > 0 {
 		if e := checkBitmap(c.absent, len(samples), numQuantities+i, "absent"); e != nil {
 			return e

@@ -17,8 +17,6 @@ type quantity struct {
 	places int    // the fixed-point value is the JSON number times 10^places
 	lo, hi int64  // bounds of the fixed-point value
 	has    Field  // 0 for the required ones
-	get    func(*Sample) int64
-	set    func(*Sample, int64)
 }
 
 // Indexes into quantities.
@@ -41,56 +39,133 @@ const (
 // quantities is in the order of the fields of the protobuf message Samples, whose
 // numbers are the index plus one.
 var quantities = [numQuantities]quantity{
-	qT: {
-		"t", 0, 0, maxUnixMilli, 0,
-		func(s *Sample) int64 { return s.T }, func(s *Sample, v int64) { s.T = v },
-	},
-	qLat: {
-		"lat", 7, -90e7, 90e7, 0,
-		func(s *Sample) int64 { return int64(s.LatE7) }, func(s *Sample, v int64) { s.LatE7 = int32(v) },
-	},
-	qLon: {
-		"lon", 7, -180e7, 180e7, 0,
-		func(s *Sample) int64 { return int64(s.LonE7) }, func(s *Sample, v int64) { s.LonE7 = int32(v) },
-	},
-	qAltitude: {
-		"alt_m", 1, -1000_0, 10_000_0, HasAltitude,
-		func(s *Sample) int64 { return int64(s.AltitudeDM) }, func(s *Sample, v int64) { s.AltitudeDM = int32(v) },
-	},
-	qSpeed: {
-		"speed_mps", 2, 0, 150_00, HasSpeed,
-		func(s *Sample) int64 { return int64(s.SpeedCMPS) }, func(s *Sample, v int64) { s.SpeedCMPS = uint16(v) },
-	},
-	qHeading: {
-		"heading_deg", 2, 0, 360_00, HasHeading,
-		func(s *Sample) int64 { return int64(s.HeadingCDeg) },
-		func(s *Sample, v int64) { s.HeadingCDeg = uint16(v % 360_00) },
-	},
-	qAccuracy: {
-		"accuracy_m", 2, 0, 10_000_00, HasAccuracy,
-		func(s *Sample) int64 { return int64(s.AccuracyCM) }, func(s *Sample, v int64) { s.AccuracyCM = uint32(v) },
-	},
-	qBrake: {
-		"brake_mps2", 2, -20_00, 20_00, HasBrake,
-		func(s *Sample) int64 { return int64(s.BrakeCMPS2) }, func(s *Sample, v int64) { s.BrakeCMPS2 = int16(v) },
-	},
-	qOutsideTemp: {
-		"outside_temp_c", 1, -80_0, 80_0, HasOutsideTemp,
-		func(s *Sample) int64 { return int64(s.OutsideTempDC) }, func(s *Sample, v int64) { s.OutsideTempDC = int16(v) },
-	},
-	qRain: {
-		"rain_pct", 0, 0, 100, HasRain,
-		func(s *Sample) int64 { return int64(s.RainPercent) }, func(s *Sample, v int64) { s.RainPercent = uint8(v) },
-	},
-	qFriction: {
-		"friction_pct", 0, 0, 100, HasFriction,
-		func(s *Sample) int64 { return int64(s.FrictionPercent) },
-		func(s *Sample, v int64) { s.FrictionPercent = uint8(v) },
-	},
-	qWiper: {
-		"wiper", 0, 0, int64(WiperFast), HasWiper,
-		func(s *Sample) int64 { return int64(s.Wiper) }, func(s *Sample, v int64) { s.Wiper = Wiper(v) },
-	},
+	qT:           {"t", 0, 0, maxUnixMilli, 0},
+	qLat:         {"lat", 7, -90e7, 90e7, 0},
+	qLon:         {"lon", 7, -180e7, 180e7, 0},
+	qAltitude:    {"alt_m", 1, -1000_0, 10_000_0, HasAltitude},
+	qSpeed:       {"speed_mps", 2, 0, 150_00, HasSpeed},
+	qHeading:     {"heading_deg", 2, 0, 360_00, HasHeading},
+	qAccuracy:    {"accuracy_m", 2, 0, 10_000_00, HasAccuracy},
+	qBrake:       {"brake_mps2", 2, -20_00, 20_00, HasBrake},
+	qOutsideTemp: {"outside_temp_c", 1, -80_0, 80_0, HasOutsideTemp},
+	qRain:        {"rain_pct", 0, 0, 100, HasRain},
+	qFriction:    {"friction_pct", 0, 0, 100, HasFriction},
+	qWiper:       {"wiper", 0, 0, int64(WiperFast), HasWiper},
+}
+
+// setQuantity stores values, which are in range, as quantities[i] of the samples, one
+// each. It leaves Has alone. One switch for a whole column, and loops that need no call, halve
+// the time of the protobuf decoder.
+func setQuantity(i int, samples []Sample, values []int64) {
+	values = values[:len(samples)]
+	switch i {
+	case qT:
+		for j, v := range values {
+			samples[j].T = v
+		}
+	case qLat:
+		for j, v := range values {
+			samples[j].LatE7 = int32(v)
+		}
+	case qLon:
+		for j, v := range values {
+			samples[j].LonE7 = int32(v)
+		}
+	case qAltitude:
+		for j, v := range values {
+			samples[j].AltitudeDM = int32(v)
+		}
+	case qSpeed:
+		for j, v := range values {
+			samples[j].SpeedCMPS = uint16(v)
+		}
+	case qHeading:
+		for j, v := range values {
+			if v == 360_00 {
+				v = 0
+			}
+			samples[j].HeadingCDeg = uint16(v)
+		}
+	case qAccuracy:
+		for j, v := range values {
+			samples[j].AccuracyCM = uint32(v)
+		}
+	case qBrake:
+		for j, v := range values {
+			samples[j].BrakeCMPS2 = int16(v)
+		}
+	case qOutsideTemp:
+		for j, v := range values {
+			samples[j].OutsideTempDC = int16(v)
+		}
+	case qRain:
+		for j, v := range values {
+			samples[j].RainPercent = uint8(v)
+		}
+	case qFriction:
+		for j, v := range values {
+			samples[j].FrictionPercent = uint8(v)
+		}
+	case qWiper:
+		for j, v := range values {
+			samples[j].Wiper = Wiper(v)
+		}
+	}
+}
+
+// getQuantity is the inverse of setQuantity.
+func getQuantity(i int, samples []Sample, values []int64) {
+	values = values[:len(samples)]
+	switch i {
+	case qT:
+		for j := range values {
+			values[j] = samples[j].T
+		}
+	case qLat:
+		for j := range values {
+			values[j] = int64(samples[j].LatE7)
+		}
+	case qLon:
+		for j := range values {
+			values[j] = int64(samples[j].LonE7)
+		}
+	case qAltitude:
+		for j := range values {
+			values[j] = int64(samples[j].AltitudeDM)
+		}
+	case qSpeed:
+		for j := range values {
+			values[j] = int64(samples[j].SpeedCMPS)
+		}
+	case qHeading:
+		for j := range values {
+			values[j] = int64(samples[j].HeadingCDeg)
+		}
+	case qAccuracy:
+		for j := range values {
+			values[j] = int64(samples[j].AccuracyCM)
+		}
+	case qBrake:
+		for j := range values {
+			values[j] = int64(samples[j].BrakeCMPS2)
+		}
+	case qOutsideTemp:
+		for j := range values {
+			values[j] = int64(samples[j].OutsideTempDC)
+		}
+	case qRain:
+		for j := range values {
+			values[j] = int64(samples[j].RainPercent)
+		}
+	case qFriction:
+		for j := range values {
+			values[j] = int64(samples[j].FrictionPercent)
+		}
+	case qWiper:
+		for j := range values {
+			values[j] = int64(samples[j].Wiper)
+		}
+	}
 }
 
 // signal is a yes-or-no value that each sample may carry.
