@@ -14,10 +14,10 @@ type verifier struct {
 	net    *Network
 	client *managementClient
 
-	from       time.Time // start of the ledger's hour when the run began
-	before     account
-	bucket     int64              // in which the run began
-	beforeMean map[uint64]learned // what the map knew of that bucket
+	from   time.Time // start of the ledger's hour when the run began
+	before account
+	// beforeMeans is what the map knew of the buckets that the first batches may tell of.
+	beforeMeans map[int64]map[uint64]learned
 }
 
 // pollEvery is how often the ledger is asked whether it is drained.
@@ -29,14 +29,16 @@ func newVerifier(ctx context.Context, cfg Config, deps Deps) (*verifier, error) 
 	now := time.Now()
 	v := &verifier{
 		cfg: cfg, net: deps.Network, client: newManagementClient(cfg.management(), deps.OperatorToken),
-		from: now.Truncate(time.Hour), bucket: now.UnixMilli() / BucketMS,
+		from: now.Truncate(time.Hour), beforeMeans: make(map[int64]map[uint64]learned),
 	}
 	var err error
 	if v.before, err = v.client.ledger(ctx, v.from, now.Add(time.Hour), false); err != nil {
 		return nil, fmt.Errorf("fleet: the ledger before the run: %w", err)
 	}
-	if v.beforeMean, err = v.segments(ctx, v.bucket, v.bucket+1); err != nil {
-		return nil, fmt.Errorf("fleet: the map before the run: %w", err)
+	for b := now.Add(-cfg.period()).UnixMilli() / BucketMS; b <= now.UnixMilli()/BucketMS; b++ {
+		if v.beforeMeans[b], err = v.segments(ctx, b, b+1); err != nil {
+			return nil, fmt.Errorf("fleet: the map before the run: %w", err)
+		}
 	}
 	return v, nil
 }

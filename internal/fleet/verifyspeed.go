@@ -47,8 +47,8 @@ func (v *verifier) checkSpeeds(ctx context.Context, kept *record) ([]Check, erro
 		if err != nil {
 			return nil, fmt.Errorf("fleet: verify speeds: %w", err)
 		}
-		if period[0] <= v.bucket && v.bucket <= period[len(period)-1] {
-			found = subtract(found, v.beforeMean)
+		for _, b := range period {
+			found = subtract(found, v.beforeMeans[b])
 		}
 		for _, l := range found {
 			counted += l.samples
@@ -72,6 +72,9 @@ func periods(buckets []int64) [][]int64 {
 // subtract takes off what was there before. Where means are not known it leaves the
 // count, and a mean that will not be compared.
 func subtract(found, before map[uint64]learned) map[uint64]learned {
+	if len(before) == 0 {
+		return found
+	}
 	out := make(map[uint64]learned, len(found))
 	for edge, l := range found {
 		if b := before[edge]; b.samples > 0 {
