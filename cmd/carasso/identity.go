@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/carasso/carasso/internal/credential"
+	"github.com/carasso/carasso/internal/keyring"
+)
+
+// identity proves who sends, and hides who it was.
+type identity struct {
+	verifier *credential.Verifier
+	ring     *keyring.Ring
+}
+
+// identityFlags find the keys of a service on AWS.
+type identityFlags struct {
+	JWTKeys    []string `name:"jwt-keys" env:"CARASSO_JWT_KEYS" help:"Files with the public Ed25519 keys (PEM) that credentials are signed with."`
+	MasterKey  string   `env:"CARASSO_MASTER_KEY" help:"Master key of the pseudonyms: 32 bytes in base64."`
+	TokenCache int      `default:"131072" help:"How many verified tokens are remembered (about 200 bytes each)."`
+}
+
+func (f identityFlags) open(live keyring.LiveStore, log *slog.Logger) (identity, error) {
+	if len(f.JWTKeys) == 0 {
+		return identity{}, errors.New("no key to verify credentials with: set CARASSO_JWT_KEYS or --jwt-keys to files with public keys")
+	}
+	var keys []ed25519.PublicKey
+	for _, path := range f.JWTKeys {
+		key, err := credential.LoadPublic(strings.TrimSpace(path))
+		if err != nil {
+			return identity{}, err
+		}
+		keys = append(keys, key)
+	}
+	if f.MasterKey == "" {
+		return identity{}, errors.New("no master key: set CARASSO_MASTER_KEY to 32 random bytes in base64, the same for all services (`openssl rand -base64 32`)")
+	}
+	master, err := keyring.ParseMaster(f.MasterKey)
+	if err != nil {
+		return identity{}, err
+	}
+	return newIdentity(keys, f.TokenCache, master, live, log)
+}
+
+func newIdentity(keys []ed25519.PublicKey, tokens int, master [keyring.KeySize]byte, live keyring.LiveStore, log *slog.Logger) (identity, error) {
+	verifier, err := credential.NewVerifier(keys, tokens, nil)
+	if err != nil {
+		return identity{}, err
+	}
+	ring, err := keyring.New(keyring.Deps{Master: master, Store: live, Logger: log})
+	if err != nil {
+		return identity{}, err
+	}
+	return identity{verifier: verifier, ring: ring}, nil
+}
+
+// embeddedIdentity uses the keys of the data folder, which are made if missing.
+func embeddedIdentity(data string, live keyring.LiveStore, log *slog.Logger) (identity, *credential.Issuer, error) {
+	private, err := credential.LoadOrCreate(keysDir(data))
+	if err != nil {
+		return identity{}, nil, fmt.Errorf("keys: %w", err)
+	}
+	issuer, err := credential.NewIssuer(private, nil)
+	if err != nil {
+		return identity{}, nil, err
+	}
+	master, err := keyring.LoadOrCreateMaster(keysDir(data))
+	if err != nil {
+		return identity{}, nil, fmt.Errorf("keys: %w", err)
+	}
+	public, ok := private.Public().(ed25519.PublicKey)
+	if !ok {
+		return identity{}, nil, errors.New("keys: not an Ed25519 key")
+	}
+	id, err := newIdentity([]ed25519.PublicKey{public}, 262144, master, live, log)
+	return id, issuer, err
+}
+
+// run keeps the day keys fresh until ctx ends.
+func (id identity) run(ctx context.Context) error {
+	id.ring.Run(ctx)
+	return nil
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/carasso/carasso/internal/postgres"
+	"github.com/carasso/carasso/internal/service"
+	"github.com/carasso/carasso/management"
+	"github.com/carasso/carasso/mapdata/tile"
+)
+
+// databaseFlags find PostgreSQL.
+type databaseFlags struct {
+	DatabaseURL string `env:"CARASSO_DATABASE_URL" required:"" help:"PostgreSQL, as a libpq connection string."`
+}
+
+// managementCmd is the management API with the portal and the tiles, as a service of its own.
+type managementCmd struct {
+	serverFlags `embed:""`
+	Database    databaseFlags `embed:""`
+	AWS         awsFlags      `embed:""`
+	Identity    identityFlags `embed:""`
+}
+
+// Run implements the subcommand.
+func (c *managementCmd) Run(ctx context.Context, logs *logFlags) error {
+	log, err := logs.logger()
+	if err != nil {
+		return err
+	}
+	reg := service.NewRegistry()
+	b, closeBackends, err := c.AWS.open(ctx, log, reg)
+	if err != nil {
+		return err
+	}
+	defer closeBackends()
+	id, err := c.Identity.open(b.live, log)
+	if err != nil {
+		return err
+	}
+	db, err := postgres.Open(ctx, postgres.Config{URL: c.Database.DatabaseURL, ApplicationName: "carasso-management"}, log)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	maps := newRoads(b.objects, log)
+	if err := maps.refresh(ctx); err != nil {
+		return err
+	}
+	m, err := newManagement(b, db, id, maps, log, reg)
+	if err != nil {
+		return err
+	}
+	health := service.NewHealth()
+	health.Add("database", db.Ping)
+	return serve(ctx, c.serverFlags, service.Deps{
+		Handler: m, Logger: log, Gatherer: reg, Health: health,
+		Drain: []func(context.Context) error{m.Drain},
+	}, id.run, maps.run)
+}
+
+// newManagement wires the management API, the portal and the tiles; the same in both modes.
+func newManagement(b backends, db *postgres.DB, id identity, maps *roads, log *slog.Logger, reg prometheus.Registerer) (*management.Server, error) {
+	cfg := management.DefaultConfig()
+	cfg.K = kAnonymity
+	return management.New(cfg, management.Deps{
+		Store: db, Queue: b.queue, Ring: id.ring, Roads: maps, Verifier: id.verifier,
+		Tiles: tile.NewHandler(tile.HandlerConfig{
+			Objects: b.objects, Live: b.live, Manifest: maps.Manifest, Logger: log,
+		}),
+		Logger: log, Registerer: reg,
+	})
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/carasso/carasso/internal/service"
+	"github.com/carasso/carasso/receiver"
+)
+
+// receiverFlags tune a receiver; embedded mode has them too.
+type receiverFlags struct {
+	RateBatches float64       `default:"2" help:"Batches a second that one vehicle may send for long; beyond: 429."`
+	RateBurst   int           `default:"30" help:"Batches that one vehicle may send at once."`
+	Linger      time.Duration `default:"20ms" help:"How long an envelope waits for more batches before it is sent."`
+	InFlight    int64         `default:"64" help:"MiB of batches that may be in flight; beyond: 503."`
+}
+
+func (f receiverFlags) config() receiver.Config {
+	cfg := receiver.DefaultConfig()
+	cfg.RateBatches, cfg.RateBurst = f.RateBatches, f.RateBurst
+	cfg.Linger, cfg.MaxBytesInFlight = f.Linger, f.InFlight<<20
+	return cfg
+}
+
+// newReceiver wires a receiver; the same in both modes.
+func newReceiver(cfg receiver.Config, b backends, id identity, log *slog.Logger, reg prometheus.Registerer) (*receiver.Receiver, error) {
+	return receiver.New(cfg, receiver.Deps{
+		Queue: b.queue, Ring: id.ring, Auth: id.verifier, Logger: log, Registerer: reg,
+	})
+}
+
+// serverFlags say where a service listens.
+type serverFlags struct {
+	Listen   string        `default:"127.0.0.1:8080" env:"CARASSO_LISTEN" help:"Address to listen on; port 0 picks a free one."`
+	TLSCert  string        `env:"CARASSO_TLS_CERT" help:"Certificate chain (PEM); with --tls-key the service speaks TLS."`
+	TLSKey   string        `env:"CARASSO_TLS_KEY" help:"Private key of the certificate."`
+	ClientCA string        `env:"CARASSO_CLIENT_CA" help:"CA certificates (PEM) that vehicles' client certificates are verified against (mTLS)."`
+	LameDuck time.Duration `default:"0s" env:"CARASSO_LAME_DUCK" help:"How long requests are still accepted after readiness went false, for load balancers to notice."`
+}
+
+func (f serverFlags) config() service.Config {
+	cfg := service.DefaultConfig()
+	cfg.Listen, cfg.LameDuck = f.Listen, f.LameDuck
+	return cfg
+}
+
+// tls is nil for plain HTTP.
+func (f serverFlags) tls() (*tls.Config, error) {
+	if f.TLSCert == "" && f.TLSKey == "" && f.ClientCA == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(f.TLSCert, f.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+	}
+	cfg := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	if f.ClientCA != "" {
+		pem, err := os.ReadFile(f.ClientCA)
+		if err != nil {
+			return nil, fmt.Errorf("--client-ca: %w", err)
+		}
+		cfg.ClientCAs = x509.NewCertPool()
+		if !cfg.ClientCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("--client-ca: no certificate in %s", f.ClientCA)
+		}
+		cfg.ClientAuth = tls.VerifyClientCertIfGiven
+	}
+	return cfg, nil
+}
+
+// receiverCmd is the receiver as a service of its own.
+type receiverCmd struct {
+	serverFlags   `embed:""`
+	receiverFlags `embed:""`
+	AWS           awsFlags      `embed:""`
+	Identity      identityFlags `embed:""`
+}
+
+// Run implements the subcommand.
+func (c *receiverCmd) Run(ctx context.Context, logs *logFlags) error {
+	log, err := logs.logger()
+	if err != nil {
+		return err
+	}
+	reg := service.NewRegistry()
+	b, closeBackends, err := c.AWS.open(ctx, log, reg)
+	if err != nil {
+		return err
+	}
+	defer closeBackends()
+	id, err := c.Identity.open(b.live, log)
+	if err != nil {
+		return err
+	}
+	rc, err := newReceiver(c.receiverFlags.config(), b, id, log, reg)
+	if err != nil {
+		return err
+	}
+	health := service.NewHealth()
+	health.Add("receiver", rc.Ready)
+	health.Add("keys", id.ring.Ready)
+	return serve(ctx, c.serverFlags, service.Deps{
+		Handler: rc.Routes(), Logger: log, Gatherer: reg, Health: health,
+		Drain: []func(context.Context) error{rc.Shutdown},
+	}, id.run)
+}
+
+// serve runs a service and what runs beside it until ctx ends; what runs beside stops
+// after the service has drained.
+func serve(ctx context.Context, flags serverFlags, deps service.Deps, beside ...func(context.Context) error) error {
+	tlsConfig, err := flags.tls()
+	if err != nil {
+		return err
+	}
+	deps.TLS = tlsConfig
+	server, err := service.New(ctx, flags.config(), deps)
+	if err != nil {
+		return err
+	}
+	scheme := "http"
+	if tlsConfig != nil {
+		scheme = "https"
+	}
+	deps.Logger.InfoContext(ctx, "listening", "url", scheme+"://"+server.Addr())
+
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, gctx := errgroup.WithContext(background)
+	for _, run := range beside {
+		g.Go(func() error { return run(gctx) })
+	}
+	// A failure beside ends the service too.
+	serveCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(gctx, cancel)()
+	err = server.Run(serveCtx)
+	stop()
+	if werr := g.Wait(); werr != nil && err == nil {
+		err = werr
+	}
+	return err
+}
+
+// chain serves the first handler's paths under prefix, and the second's elsewhere.
+func chain(path string, first, rest http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == path {
+			first.ServeHTTP(w, r)
+			return
+		}
+		rest.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/carasso/carasso/internal/credential"
+	"github.com/carasso/carasso/internal/fleet"
+	"github.com/carasso/carasso/internal/postgres"
+	"github.com/carasso/carasso/internal/service"
+	"github.com/carasso/carasso/mapdata"
+)
+
+// upCmd runs everything in one process, on one port.
+//
+//	cars ─ POST /v1/batches ─> receiver ─> JetStream ─> worker ─> PostgreSQL, files
+//	cars, portal <─ tiles, management API, portal page ──────────────┘
+type upCmd struct {
+	serverFlags   `embed:""`
+	embeddedFlags `embed:""`
+	receiverFlags `embed:""`
+	workerFlags   `embed:""`
+	Map           string  `type:"path" env:"CARASSO_MAP" help:"OpenStreetMap extract to import (PBF, or XML plain, .gz, .bz2); needed at the first start only."`
+	Fleet         int     `default:"1000" help:"Simulated cars; 0 starts none."`
+	FleetRate     float64 `default:"0" help:"Batches a second of all simulated cars together; 0: each samples at 1 Hz."`
+	Quiet         bool    `help:"No live status line."`
+}
+
+// Run implements the subcommand. It returns when ctx has ended and everything has stopped:
+// first the fleet, then the receiver (drained), then the worker, then PostgreSQL and queue.
+func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
+	log, err := logs.logger()
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	e, err := c.embeddedFlags.open(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.close(context.WithoutCancel(ctx))) }()
+
+	id, issuer, err := embeddedIdentity(e.dataDir, e.live, log)
+	if err != nil {
+		return err
+	}
+	db, err := postgres.Open(ctx, postgres.Config{URL: e.databaseURL(), ApplicationName: "carasso-up"}, log)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	reg := service.NewRegistry()
+	rc, err := newReceiver(c.receiverFlags.config(), e.backends, id, log, reg)
+	if err != nil {
+		return err
+	}
+	maps := newRoads(e.objects, log)
+	if err := maps.refresh(ctx); err != nil {
+		return errors.Join(err, rc.Shutdown(ctx))
+	}
+	m, err := newManagement(e.backends, db, id, maps, log, reg)
+	if err != nil {
+		return errors.Join(err, rc.Shutdown(ctx))
+	}
+	w, err := newWorker(c.workerFlags, e.backends, db, maps, log, reg)
+	if err != nil {
+		return errors.Join(err, rc.Shutdown(ctx))
+	}
+	health := service.NewHealth()
+	health.Add("receiver", rc.Ready)
+	health.Add("database", db.Ping)
+
+	running := &upRun{upCmd: c, started: started, issuer: issuer, maps: maps, db: db, e: e, log: log}
+	return serve(ctx, c.serverFlags, service.Deps{
+		Handler: chain("/v1/batches", rc.Routes(), m), Logger: log, Gatherer: reg, Health: health,
+		Drain: []func(context.Context) error{rc.Shutdown, m.Drain},
+	}, id.run, maps.run, w.Run, func(bg context.Context) error { return running.demo(ctx, bg) })
+}
+
+// upRun is what the embedded mode does beside serving.
+type upRun struct {
+	*upCmd
+	started time.Time
+	issuer  *credential.Issuer
+	maps    *roads
+	db      *postgres.DB
+	e       *embedded
+	log     *slog.Logger
+}
+
+// demo imports the map if there is none or another was named, says where to look, and lets
+// the simulated cars drive until fg ends, which is before bg does.
+func (u *upRun) demo(fg, bg context.Context) error {
+	ctx, cancel := context.WithCancel(fg)
+	defer cancel()
+	defer context.AfterFunc(bg, cancel)()
+	if err := u.importMap(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	if err := u.welcome(); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	if !u.Quiet {
+		g.Go(func() error { return u.status(ctx) })
+	}
+	if u.Fleet > 0 {
+		g.Go(func() error { return u.drive(ctx) })
+	}
+	if err := g.Wait(); err != nil && fg.Err() == nil && bg.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+func (u *upRun) importMap(ctx context.Context) error {
+	if u.Map == "" && u.maps.Version() != "" {
+		return nil
+	}
+	file, err := findMap(u.Map)
+	if err != nil {
+		return err
+	}
+	m, err := mapdata.ImportFile(ctx, file, u.e.objects, mapdata.ImportOptions{Source: filepath.Base(file), Logger: u.log})
+	if err != nil {
+		return fmt.Errorf("map %s: %w", file, err)
+	}
+	if m.Version == u.maps.Version() {
+		return nil
+	}
+	return u.maps.refresh(ctx)
+}
+
+func (u *upRun) drive(ctx context.Context) error {
+	network, err := loadNetwork(ctx, u.e.objects)
+	if err != nil {
+		return err
+	}
+	deps, err := fleetDeps(network, u.issuer)
+	if err != nil {
+		return err
+	}
+	deps.Logger = u.log
+	cfg := fleet.DefaultConfig()
+	cfg.Target, cfg.Vehicles, cfg.Rate = "http://"+u.Listen, u.Fleet, u.FleetRate
+	cfg.Duration, cfg.Verify = 0, false
+	cfg.Seed = uint64(time.Now().UnixNano()) // each start is another day in traffic
+	_, err = fleet.Run(ctx, cfg, deps)
+	return err
+}
+
+// welcome says where to look. The token in the portal's address is in the fragment, which
+// browsers do not send.
+func (u *upRun) welcome() error {
+	token, err := u.issuer.Role("portal", credential.Operator, tokenLife)
+	if err != nil {
+		return err
+	}
+	m, _ := u.maps.Manifest()
+	_, err = fmt.Fprintf(os.Stdout, `
+  Carasso is up (%.1f s). %d road segments, %.0f km. %s
+
+  Portal     http://%s/#token=%s
+  Cars       POST http://%s/v1/batches   (credential: carasso token --vehicle ID --data %s)
+  Metrics    http://%s/metrics
+  Data       %s
+
+  %d simulated cars are driving. Ctrl-C stops everything; the data stays.
+
+`, time.Since(u.started).Seconds(), m.Segments, m.LengthKM, m.Attribution,
+		u.Listen, token, u.Listen, u.Data, u.Listen, u.e.dataDir, u.Fleet)
+	return err
+}
