@@ -4,13 +4,10 @@ package tile
 
 import (
 	"context"
-	"errors"
-	"log/slog"
-	"net/http"
+	"fmt"
 	"time"
 
 	"github.com/carasso/carasso/mapdata/geo"
-	"github.com/carasso/carasso/mapdata/road"
 )
 
 // ID names a tile: zoom and place in the XYZ scheme.
@@ -22,42 +19,11 @@ const (
 	SpeedLayer = "speeds"
 )
 
-// Speed is the present state of traffic on one edge.
-type Speed struct {
-	KMH      float64 // mean speed
-	Vehicles int     // distinct vehicles behind it
-}
+// ContentType is the media type of vector tiles.
+const ContentType = "application/vnd.mapbox-vector-tile"
 
-// Speeds builds the tiles of the speeds layer. Safe for concurrent use.
-type Speeds struct {
-	roads *road.Store
-	k     int
-}
-
-// NewSpeeds builds over a road graph; edges with fewer than k distinct vehicles are left
-// out (k-anonymity).
-func NewSpeeds(roads *road.Store, k int) *Speeds { return &Speeds{roads: roads, k: k} }
-
-// Affected lists the tiles of zoom 10 to 14 that show an edge owned by one of the given
-// z14 tiles (quadkeys): what to publish again when those edges' speeds changed. z14 tiles
-// come first.
-func (s *Speeds) Affected(ctx context.Context, quadkeys []uint32) ([]ID, error) {
-	return nil, errors.New("tile: not built yet")
-}
-
-// Sources lists the z14 tiles (quadkeys, ascending) that own the edges which the tile
-// shows: Build asks for speeds within their road.EdgeRange only.
-func (s *Speeds) Sources(ctx context.Context, id ID) ([]uint32, error) {
-	return nil, errors.New("tile: not built yet")
-}
-
-// Build encodes a tile of zoom 10 to 14; speed is asked for each edge. It is nil when
-// there is nothing to show.
-func (s *Speeds) Build(ctx context.Context, id ID, speed func(road.Edge) (Speed, bool)) ([]byte, error) {
-	return nil, errors.New("tile: not built yet")
-}
-
-// Objects is the part of the object store that tiles need.
+// Objects is the part of the object store that tiles need. Get's error is
+// fs.ErrNotExist for an absent key; Put is atomic.
 type Objects interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	Put(ctx context.Context, key string, body []byte, contentType, contentEncoding string) error
@@ -65,37 +31,27 @@ type Objects interface {
 }
 
 // Live is the part of the live store that tiles need. Get's error is fs.ErrNotExist for
-// an absent key.
+// an absent key; PutIfNewer writes only over a lesser version.
 type Live interface {
 	Get(ctx context.Context, key string) (value []byte, version int64, err error)
 	PutIfNewer(ctx context.Context, key string, version int64, value []byte, ttl time.Duration) (bool, error)
 }
 
-// Publisher stores new versions of live tiles. Safe for concurrent use.
-type Publisher struct {
-	objects Objects
-	live    Live
+// ObjectKey is where a version of a tile is stored, gzip'd.
+func ObjectKey(layer string, id ID, version string) string {
+	return fmt.Sprintf("tiles/%s/%d/%d/%d/%s.mvt.gz", layer, id.Z, id.X, id.Y, version)
 }
 
-// NewPublisher publishes to the given stores.
-func NewPublisher(objects Objects, live Live) *Publisher {
-	return &Publisher{objects: objects, live: live}
+// LiveKey is the live store's item that points to a live tile's current version.
+func LiveKey(layer string, id ID) string {
+	return fmt.Sprintf("tile/%s/%d/%d/%d", layer, id.Z, id.X, id.Y)
 }
 
-// Publish stores a tile (mvt uncompressed; empty: nothing to show) and makes it the
-// current one, unless one of the same or a newer version is published already: then it
-// returns false. version must grow with the content's age, e.g. ms since the epoch.
-func (p *Publisher) Publish(ctx context.Context, layer string, id ID, version int64, mvt []byte) (bool, error) {
-	return false, errors.New("tile: not built yet")
+// Pointer is the live store's item for a tile.
+type Pointer struct {
+	Version     int64     `json:"version"`
+	ETag        string    `json:"etag"` // hash of the content; "" for a tile with nothing to show
+	Key         string    `json:"key"`  // object; "" for a tile with nothing to show
+	PublishedAt time.Time `json:"published_at"`
+	Previous    string    `json:"previous,omitempty"` // object of the version before, kept for slow readers
 }
-
-// HandlerConfig is what a Handler serves.
-type HandlerConfig struct {
-	Objects  Objects
-	Live     Live
-	Manifest func() (road.Manifest, bool) // the map now in use; false: none yet
-	Logger   *slog.Logger
-}
-
-// NewHandler serves GET /v1/tiles.json and GET /v1/tiles/{layer}/{z}/{x}/{y}.mvt.
-func NewHandler(cfg HandlerConfig) http.Handler { return http.NotFoundHandler() }

@@ -1,0 +1,108 @@
+package osm
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/carasso/carasso/mapdata/road"
+)
+
+const (
+	kmhPerMile = 1.609344
+	kmhPerKnot = 1.852
+	walkKMH    = 7
+)
+
+// implicit are the legal limits behind values such as "RO:urban", where they differ from
+// the usual ones: OSM wiki, Default speed limits. km/h.
+var implicit = map[string]uint8{
+	"at:rural": 100, "at:trunk": 100, "at:motorway": 130,
+	"be:rural": 70, "be-vlg:rural": 70, "be-wal:rural": 90, "be:trunk": 120, "be:motorway": 120,
+	"ch:rural": 80, "ch:trunk": 100, "ch:motorway": 120,
+	"cz:trunk": 110, "cz:urban_motorway": 80,
+	"de:rural": 100, "de:trunk": road.Unlimited, "de:motorway": road.Unlimited, "de:bicycle_road": 30,
+	"dk:rural": 80, "es:trunk": 90, "es:motorway": 120, "fi:rural": 80, "fi:trunk": 100, "fi:motorway": 120,
+	"fr:rural": 80, "fr:trunk": 110,
+	"gb:nsl_single": 97, "gb:nsl_dual": 113, "gb:motorway": 113, "gb:nsl_restricted": 48, "gb:urban": 48, "gb:rural": 97,
+	"uk:nsl_single": 97, "uk:nsl_dual": 113, "uk:motorway": 113, "uk:urban": 48, "uk:rural": 97,
+	"hu:trunk": 110, "it:trunk": 110, "lu:motorway": 130, "nl:rural": 80, "nl:trunk": 100, "nl:motorway": 100,
+	"no:rural": 80, "no:motorway": 110, "pl:motorway": 140, "pl:trunk": 100, "pt:motorway": 120, "pt:trunk": 100,
+	"ro:trunk": 100, "ru:urban": 60, "ru:motorway": 110, "se:rural": 70, "se:motorway": 110, "ua:motorway": 130,
+	"ua:trunk": 110, "bg:motorway": 140, "tr:motorway": 120,
+}
+
+// usual are the limits behind the part after the country's code.
+var usual = map[string]uint8{
+	"urban": 50, "rural": 90, "trunk": 100, "motorway": 130, "motorroad": 100, "expressway": 100,
+	"living_street": 20, "pedestrian_zone": walkKMH, "bicycle_road": 30, "school": 30, "walk": walkKMH,
+}
+
+// parseMaxspeed is the limit in km/h that a value of OSM's maxspeed stands for, or
+// road.NoLimitKnown. Of several ("50;70") it is the lowest; conditions ("50 @ (wet)")
+// are ignored.
+func parseMaxspeed(value string) uint8 {
+	limit := road.NoLimitKnown
+	for part := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ';' || r == ',' || r == '|' }) {
+		v := parseOne(strings.ToLower(strings.TrimSpace(part)))
+		if v != road.NoLimitKnown && (limit == road.NoLimitKnown || v < limit) {
+			limit = v
+		}
+	}
+	return limit
+}
+
+func parseOne(v string) uint8 {
+	switch v {
+	case "none", "unlimited":
+		return road.Unlimited
+	case "walk":
+		return walkKMH
+	}
+	if strings.Contains(v, "@") {
+		return road.NoLimitKnown
+	}
+	if country, rest, ok := strings.Cut(v, ":"); ok {
+		if limit, ok := implicit[v]; ok {
+			return limit
+		}
+		// "zone:30" and "DE:zone:30" and "DE:zone30"
+		if country == "zone" {
+			return number(rest)
+		}
+		if zone, ok := strings.CutPrefix(rest, "zone"); ok {
+			return number(strings.TrimPrefix(zone, ":"))
+		}
+		if limit, ok := usual[rest]; ok {
+			return limit
+		}
+		return number(rest)
+	}
+	return number(v)
+}
+
+// number is a count of km/h, or of another unit that is named.
+func number(v string) uint8 {
+	v = strings.TrimSpace(v)
+	end := 0
+	for end < len(v) && (v[end] >= '0' && v[end] <= '9' || v[end] == '.') {
+		end++
+	}
+	n, err := strconv.ParseFloat(v[:end], 64)
+	if err != nil {
+		return road.NoLimitKnown
+	}
+	switch strings.TrimSpace(v[end:]) {
+	case "", "km/h", "kmh", "kph", "kmph":
+	case "mph":
+		n *= kmhPerMile
+	case "knots", "knot", "kn":
+		n *= kmhPerKnot
+	default:
+		return road.NoLimitKnown
+	}
+	if n = math.Round(n); n < 1 || n > 250 {
+		return road.NoLimitKnown
+	}
+	return uint8(n)
+}
