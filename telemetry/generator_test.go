@@ -100,7 +100,7 @@ func (g generator) batch() *telemetry.Batch {
 		n = 1 + g.IntN(300)
 	}
 	b.LeadIn = g.IntN(n)
-	t := testNow.UnixMilli() - g.between(0, 6*24*3600*1000)
+	t := testNow.UnixMilli() - g.between(6*3600*1000, 6*24*3600*1000)
 	never := telemetry.Field(g.Uint32())
 	always := telemetry.Field(g.Uint32())
 	for range n {
