@@ -29,20 +29,21 @@ missing() { # missing WHAT DEBIAN-PACKAGE MACOS-PACKAGE
   exit 1
 }
 
-# LocalStack 4.14 uses syntax of Python 3.12, and one of its packages does not allow 3.14 yet.
+# LocalStack 4.14 uses what came with Python 3.13 (which its image has), and one of its packages does
+# not allow 3.14 yet.
 find_python() {
   local p
-  for p in python3.13 python3.12 python3 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[32].*/bin/python3; do
-    if "$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' 2>/dev/null; then
+  for p in python3.13 python3 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13.*/bin/python3; do
+    if "$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then
       echo "$p"
       return
     fi
   done
-  missing "Python 3.12 or 3.13 (with venv)" "python3.13 python3.13-venv (Debian 13, Ubuntu 24.04: 3.12); else pyenv install 3.13" python@3.13
+  missing "Python 3.13 (with venv)" "python3.13 python3.13-venv (from Debian 13 on; else pyenv install 3.13)" python@3.13
 }
 
 install_packages() {
-  local stamp; stamp=$(cksum <requirements.txt)
+  local stamp; stamp="3.13 $(cksum <requirements.txt)"
   if [ "$(cat "$venv/stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
   local python; python=$(find_python)
   say "installing LocalStack's Python packages with $("$python" --version) (once, about 400 MB)"
@@ -85,7 +86,7 @@ healthy() { "$venv/bin/python" - "$url" <<'PY' 2>/dev/null
 import sys, json, urllib.request
 with urllib.request.urlopen(sys.argv[1] + "/_localstack/health", timeout=5) as r:
     services = json.load(r)["services"]
-sys.exit(any(services.get(s) not in ("available", "running") for s in ("sqs", "s3", "dynamodb")))
+sys.exit(any(services.get(s) != "running" for s in ("sqs", "s3", "dynamodb")))
 PY
 }
 
@@ -100,7 +101,7 @@ start() {
   env -u AWS_ENDPOINT_URL -u AWS_PROFILE \
     OVERRIDE_IN_DOCKER=0 FILESYSTEM_ROOT="$root" XDG_CACHE_HOME="$home/cache" \
     GATEWAY_LISTEN="127.0.0.1:$port" LOCALSTACK_HOST="127.0.0.1:$port" SQS_ENDPOINT_STRATEGY=path \
-    SERVICES=sqs,s3,dynamodb STRICT_SERVICE_LOADING=1 PERSISTENCE=0 DYNAMODB_IN_MEMORY=1 \
+    SERVICES=sqs,s3,dynamodb STRICT_SERVICE_LOADING=1 EAGER_SERVICE_LOADING=1 PERSISTENCE=0 DYNAMODB_IN_MEMORY=1 \
     DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 SQS_DISABLE_CLOUDWATCH_METRICS=1 DNS_ADDRESS=0 \
     LS_LOG="${LS_LOG:-warning}" \
     setsid "$venv/bin/python" host.py </dev/null >"$log" 2>&1 &

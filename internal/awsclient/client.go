@@ -85,16 +85,8 @@ func Load(ctx context.Context, c Config, reg prometheus.Registerer) (*Clients, e
 		return nil, err
 	}
 	c = c.withDefaults()
-	transport := awshttp.NewBuildableClient().GetTransport()
-	transport.DialContext = (&net.Dialer{Timeout: c.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext
-	transport.TLSHandshakeTimeout = c.ConnectTimeout
-	transport.ResponseHeaderTimeout = c.ResponseTimeout
-	transport.MaxConnsPerHost = c.MaxConns
-	transport.MaxIdleConnsPerHost = c.MaxConns
-	transport.MaxIdleConns = 3 * c.MaxConns
-	transport.IdleConnTimeout = 50 * time.Second // below the minute after which AWS closes them
 	cfg, err := config.LoadDefaultConfig(ctx,
-		config.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: noRedirect}),
+		config.WithHTTPClient(awshttp.NewBuildableClient()),
 		config.WithRetryMode(aws.RetryModeStandard),
 		config.WithRetryMaxAttempts(c.MaxAttempts))
 	if err != nil {
@@ -103,6 +95,14 @@ func Load(ctx context.Context, c Config, reg prometheus.Registerer) (*Clients, e
 	if cfg.Region == "" {
 		return nil, errors.New("awsclient: no region: set AWS_REGION, for example to eu-central-1")
 	}
+	// The loaded client has the certificates of AWS_CA_BUNDLE; as a plain one its connections can be closed.
+	loaded, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		return nil, fmt.Errorf("awsclient: the SDK made a %T as its HTTP client", cfg.HTTPClient)
+	}
+	transport := loaded.GetTransport()
+	c.tune(transport)
+	cfg.HTTPClient = &http.Client{Transport: transport, CheckRedirect: noRedirect}
 	meter := newMeter()
 	if reg != nil {
 		if err := reg.Register(meter); err != nil {
@@ -116,6 +116,16 @@ func Load(ctx context.Context, c Config, reg prometheus.Registerer) (*Clients, e
 		pathStyle: cfg.BaseEndpoint != nil || os.Getenv("AWS_ENDPOINT_URL_S3") != "",
 		transport: transport,
 	}, nil
+}
+
+func (c Config) tune(t *http.Transport) {
+	t.DialContext = (&net.Dialer{Timeout: c.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext
+	t.TLSHandshakeTimeout = c.ConnectTimeout
+	t.ResponseHeaderTimeout = c.ResponseTimeout
+	t.MaxConnsPerHost = c.MaxConns
+	t.MaxIdleConnsPerHost = c.MaxConns
+	t.MaxIdleConns = 3 * c.MaxConns
+	t.IdleConnTimeout = 50 * time.Second // below the minute after which AWS closes them
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
