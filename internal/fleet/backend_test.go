@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/telemetry"
@@ -75,8 +78,9 @@ func (b *backend) post(w http.ResponseWriter, r *http.Request) {
 	if b.chance(b.drop) {
 		panic(http.ErrAbortHandler)
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := plain(r)
 	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnsupportedMediaType)
 		return
 	}
 	var batch telemetry.Batch
@@ -112,6 +116,27 @@ func (b *backend) post(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusAccepted)
 	fmt.Fprintf(w, `{"batch_id":%q,"samples":%d}`, batch.ID, batch.Counted())
+}
+
+// plain is the body without its content encoding.
+func plain(r *http.Request) ([]byte, error) {
+	switch r.Header.Get("Content-Encoding") {
+	case Gzip:
+		z, err := gzip.NewReader(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		return io.ReadAll(z)
+	case Zstd:
+		z, err := zstd.NewReader(r.Body, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		defer z.Close()
+		return io.ReadAll(z)
+	default:
+		return io.ReadAll(r.Body)
+	}
 }
 
 func (b *backend) take(vehicle string, batch *telemetry.Batch) {

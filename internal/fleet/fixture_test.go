@@ -10,7 +10,15 @@ import (
 	"github.com/carasso/carasso/mapdata/geo"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// What fasthttp starts in the background, as the benchmarks' sink and rival, it does
+	// not end.
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*TCPDialer).tcpAddrsClean"),
+	)
+}
 
 // fixtureSide is the number of junctions along each side of the fixture's grid.
 const fixtureSide = 9

@@ -13,7 +13,8 @@ import (
 func TestRunVerifiesAgainstAFaultyTarget(t *testing.T) {
 	for name, set := range map[string]func(*backend, *Config){
 		"healthy":      func(*backend, *Config) {},
-		"json":         func(_ *backend, c *Config) { c.Format = FormatJSON },
+		"json, gzip":   func(_ *backend, c *Config) { c.Format, c.Compression = FormatJSON, Gzip },
+		"zstd":         func(_ *backend, c *Config) { c.Compression = Zstd },
 		"gateway":      func(_ *backend, c *Config) { c.Gateway = true },
 		"lead-in":      func(_ *backend, c *Config) { c.LeadIn = 3 },
 		"503 and 429":  func(b *backend, _ *Config) { b.refuse = 0.2 },
@@ -22,6 +23,7 @@ func TestRunVerifiesAgainstAFaultyTarget(t *testing.T) {
 		"everything":   func(b *backend, _ *Config) { b.refuse, b.drop, b.lose = 0.1, 0.05, 0.05 },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := newBackend(t)
 			cfg := b.config()
 			set(b, &cfg)

@@ -97,6 +97,10 @@ func (s *Simulation) place(i int) {
 	s.depart(c, c.simulated)
 	c.tripStart -= int64(c.rng.float() * 600_000)
 	c.speedMPS = s.target(c, c.arc)
+	if c.rng.chance(s.cfg.ParkedShare) { // so that the rate is right from the start
+		c.speedMPS, c.tripStart = 0, c.simulated
+		c.parkedUntil = 1 + int64(c.rng.float()*60_000)
+	}
 }
 
 // VehicleID names vehicle i of a fleet.
