@@ -26,6 +26,7 @@ var ErrTruncated = errors.New("the OSM file is truncated")
 type Stats struct {
 	Nodes, Ways   int // in the file
 	Roads         int // drivable ways kept
+	Closed        int // roads that are private, closed to cars, or areas
 	DanglingNodes int // references of kept ways to nodes that the file does not have
 	InvalidNodes  int // without a position on Earth
 	EmptyWays     int // drivable ways without two usable nodes in a row
@@ -81,6 +82,9 @@ func (c *collector) way(id int64, refs []int64, tags []tag) {
 	c.stats.Ways++
 	a, ok := attributes(tags)
 	if !ok {
+		if a.Class != road.UnknownClass {
+			c.stats.Closed++
+		}
 		return
 	}
 	first := len(c.refs)

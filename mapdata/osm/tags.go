@@ -71,17 +71,18 @@ func (v *values) set(t tag) {
 // maxText bounds names; OSM's own limit is 255 characters.
 const maxText = 1020
 
-// attributes is what a way's tags say; ok is false if it is not a road for cars.
+// attributes is what a way's tags say; ok is false if it is not a road for cars. Its
+// class is set all the same if it would be one, were it open to them.
 func attributes(tags []tag) (a road.Attributes, ok bool) {
 	var v values
 	for _, t := range tags {
 		v.set(t)
 	}
 	class, ok := road.ParseClass(v.highway)
+	a.Class = class
 	if !ok || v.area == "yes" || !v.accessible() {
 		return a, false
 	}
-	a.Class = class
 	a.Flags = v.directions(class)
 	if v.tunnel != "" && v.tunnel != "no" {
 		a.Flags |= road.Tunnel
