@@ -261,7 +261,7 @@ func writeJSON(w http.ResponseWriter, v any) {
 // config drives so fast that a short run has much to verify.
 func (b *backend) config() Config {
 	c := fixtureConfig()
-	c.Target, c.Vehicles, c.Rate, c.Duration = b.URL, 150, 600, 1500*time.Millisecond
+	c.Target, c.Vehicles, c.Rate, c.Duration = b.URL, 150, 300, 1500*time.Millisecond
 	c.GPSSigmaM, c.GPSTau = 1, time.Second
 	c.OfflineShare, c.OfflineMax, c.DuplicateShare, c.BurstShare = 0.05, 300*time.Millisecond, 0.05, 0.02
 	c.MaxConns, c.MaxBuffered, c.Timeout, c.VerifyTimeout = 32, 512, 5*time.Second, 10*time.Second

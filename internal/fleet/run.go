@@ -76,7 +76,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (Report, error) {
 	if err != nil || v == nil {
 		return r, err
 	}
-	deps.Logger.Info("fleet verifies", "accepted_batches", r.Accepted, "accepted_samples", r.Samples)
+	deps.Logger.InfoContext(ctx, "fleet verifies", "accepted_batches", r.Accepted, "accepted_samples", r.Samples)
 	r.Checks, err = v.verify(ctx, kept, &r)
 	if err != nil {
 		return r, err

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -162,22 +163,22 @@ func (s *sender) serve(ctx context.Context, c *connection) {
 	defer s.hangUp(c)
 	for w := range c.work {
 		for ok := true; ok; {
-			a, err, sent := s.post(ctx, c, w.job.request)
-			w, ok = s.settle(c, w, a, err, sent)
+			a, sent, err := s.post(ctx, c, w.job.request)
+			w, ok = s.settle(c, w, a, sent, err)
 		}
 	}
 }
 
-// post makes one request. sent says whether the server may have got it.
-func (s *sender) post(ctx context.Context, c *connection, request []byte) (a answer, err error, sent bool) {
+// post makes one request. sent says whether the server may have got it, error or not.
+func (s *sender) post(ctx context.Context, c *connection, request []byte) (a answer, sent bool, err error) {
 	if c.http.conn == nil {
 		conn, err := s.dialer.dial(ctx)
 		if err != nil {
-			return a, err, false
+			return a, false, err
 		}
 		if !s.adopt(conn) {
 			_ = conn.Close()
-			return a, net.ErrClosed, false
+			return a, false, net.ErrClosed
 		}
 		c.http.conn, c.http.deadline = conn, time.Time{}
 	}
@@ -190,7 +191,7 @@ func (s *sender) post(ctx context.Context, c *connection, request []byte) (a ans
 	if err != nil || a.close {
 		s.hangUp(c)
 	}
-	return a, err, true
+	return a, true, err
 }
 
 // adopt remembers an open connection so that close can close it.
@@ -217,7 +218,7 @@ func (s *sender) hangUp(c *connection) {
 
 // settle books a request's outcome and gives the connection its next one, if there is
 // one; else the connection is idle.
-func (s *sender) settle(c *connection, w send, a answer, err error, sent bool) (next send, ok bool) {
+func (s *sender) settle(c *connection, w send, a answer, sent bool, err error) (next send, ok bool) {
 	now := time.Since(s.started)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -306,16 +307,8 @@ func (s *sender) snapshot() (c Counts, inFlight, waiting int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c = s.counts
-	c.Refused, c.Rejected = cloneCounts(c.Refused), cloneCounts(c.Rejected)
+	c.Refused, c.Rejected = maps.Clone(c.Refused), maps.Clone(c.Rejected)
 	return c, s.busy, len(s.waiting) + s.ready.len()
-}
-
-func cloneCounts(m map[int]int64) map[int]int64 {
-	out := make(map[int]int64, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-	return out
 }
 
 // close breaks all connections, waits for their goroutines and counts what was not

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -187,7 +188,7 @@ func balance(ok bool) string {
 	return "NOT balanced"
 }
 
-func count(n int64) string { return fmt.Sprint(n) }
+func count(n int64) string { return strconv.FormatInt(n, 10) }
 
 // segments asks for the buckets [from, to).
 func (v *verifier) segments(ctx context.Context, from, to int64) (map[uint64]learned, error) {
