@@ -74,7 +74,12 @@ func (b *batch) n() int { return int(b.s1 - b.counted()) }
 // kinds numbers the vehicle kinds of a flush, so that a batch holds an index.
 type kinds struct {
 	index map[telemetry.Vehicle]int32
-	list  []telemetry.Vehicle
+	list  []kind
+}
+
+type kind struct {
+	telemetry.Vehicle
+	model, software []byte // the same
 }
 
 func (k *kinds) of(v telemetry.Vehicle) int32 {
@@ -86,7 +91,7 @@ func (k *kinds) of(v telemetry.Vehicle) int32 {
 	}
 	i := int32(len(k.list))
 	k.index[v] = i
-	k.list = append(k.list, v)
+	k.list = append(k.list, kind{v, []byte(v.Model), []byte(v.Software)})
 	return i
 }
 
