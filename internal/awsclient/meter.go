@@ -120,4 +120,3 @@ func (m *Meter) add(service, operation string, requests int64, class string, uni
 	u.Requests += requests
 	u.Units += units
 }
-

@@ -123,7 +123,9 @@ func TestSendToAbsentQueue(t *testing.T) {
 	}
 }
 
-func awstestURL(name string) string { return "http://127.0.0.1/queue/eu-central-1/000000000000/" + name }
+func awstestURL(name string) string {
+	return "http://127.0.0.1/queue/eu-central-1/000000000000/" + name
+}
 
 // A message that somebody sent by hand ends where its reader looks at it, not in a loop.
 func TestForeignMessageIsDelivered(t *testing.T) {

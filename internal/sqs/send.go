@@ -14,10 +14,10 @@ import (
 
 // The parts of a message, whose lengths SQS counts too.
 const (
-	attribute  = "e"
-	dataType   = "Binary"
-	dummyBody  = "1"
-	overhead   = len(attribute) + len(dataType) + len(dummyBody)
+	attribute = "e"
+	dataType  = "Binary"
+	dummyBody = "1"
+	overhead  = len(attribute) + len(dataType) + len(dummyBody)
 )
 
 // Errors of Send.

@@ -9,10 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
-
 	"github.com/carasso/carasso/internal/awsclient"
 )
 
@@ -33,7 +29,9 @@ func Clients(t *testing.T) *awsclient.Clients {
 }
 
 // Name is a name that no other test has: lower case, valid for queues, buckets and tables.
-func Name(kind string) string { return "carasso-test-" + kind + "-" + strings.ToLower(rand.Text()[:12]) }
+func Name(kind string) string {
+	return "carasso-test-" + kind + "-" + strings.ToLower(rand.Text()[:12])
+}
 
 // Queue makes a queue and its dead-letter queue, set up as names say (whose own names are replaced), and
 // removes them after the test.
@@ -46,11 +44,8 @@ func Queue(t *testing.T, c *awsclient.Clients, names awsclient.Names) (queueURL,
 		t.Fatal(err)
 	}
 	cleanup(t, func(ctx context.Context) {
-		for _, url := range []string{queueURL, deadURL} {
-			if _, err := c.SQS().DeleteQueue(ctx, &sqs.DeleteQueueInput{QueueUrl: &url}); err != nil {
-				t.Errorf("delete queue %s: %v", url, err)
-			}
-		}
+		removeQueue(ctx, t, c, queueURL)
+		removeQueue(ctx, t, c, deadURL)
 	})
 	return queueURL, deadURL
 }
@@ -62,25 +57,7 @@ func Bucket(t *testing.T, c *awsclient.Clients) string {
 	if err := awsclient.ProvisionBucket(t.Context(), c, name); err != nil {
 		t.Fatal(err)
 	}
-	cleanup(t, func(ctx context.Context) {
-		api := c.S3()
-		pages := s3.NewListObjectsV2Paginator(api, &s3.ListObjectsV2Input{Bucket: &name})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				t.Errorf("list bucket %s: %v", name, err)
-				return
-			}
-			for _, o := range page.Contents {
-				if _, err := api.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &name, Key: o.Key}); err != nil {
-					t.Errorf("delete %s from bucket %s: %v", *o.Key, name, err)
-				}
-			}
-		}
-		if _, err := api.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &name}); err != nil {
-			t.Errorf("delete bucket %s: %v", name, err)
-		}
-	})
+	cleanup(t, func(ctx context.Context) { removeBucket(ctx, t, c, name) })
 	return name
 }
 
@@ -91,20 +68,21 @@ func Table(t *testing.T, c *awsclient.Clients) string {
 	if err := awsclient.ProvisionTable(t.Context(), c, name); err != nil {
 		t.Fatal(err)
 	}
-	cleanup(t, func(ctx context.Context) {
-		if _, err := c.DynamoDB().DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &name}); err != nil {
-			t.Errorf("delete table %s: %v", name, err)
-		}
-	})
+	cleanup(t, func(ctx context.Context) { removeTable(ctx, t, c, name) })
 	return name
 }
 
-// cleanup runs f after the test, whose own context has ended by then.
-func cleanup(t *testing.T, f func(context.Context)) {
+func cleanup(t *testing.T, remove func(context.Context)) {
 	t.Helper()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		ctx, cancel := cleanupContext(t)
 		defer cancel()
-		f(ctx)
+		remove(ctx)
 	})
+}
+
+// cleanupContext is for after the test, whose own context has ended by then.
+func cleanupContext(t *testing.T) (context.Context, context.CancelFunc) {
+	t.Helper()
+	return context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 }
