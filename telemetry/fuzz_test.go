@@ -2,10 +2,12 @@ package telemetry_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -101,6 +103,9 @@ func FuzzDecodeProto(f *testing.F) {
 }
 
 func FuzzDecodeCanonical(f *testing.F) {
+	for _, data := range golden(f, "*.canonical.hex") {
+		f.Add(data)
+	}
 	for seed := range uint64(20) {
 		f.Add(telemetry.AppendCanonical(nil, newGenerator(seed).batch()))
 	}
@@ -132,31 +137,51 @@ func FuzzOpenEnvelope(f *testing.F) {
 		f.Add(seal(f, &w, g.header(int(seed)), g.records(int(seed))))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		const limit = 1 << 20
-		e, err := telemetry.OpenEnvelope(data, limit)
-		if err != nil {
-			var bad *telemetry.EnvelopeError
-			if !errors.As(err, &bad) || bad.HeaderOK != (e != nil) {
-				t.Fatalf("error is %#v with envelope %v", err, e)
-			}
+		tryEnvelope(t, data)
+		// Again with right checksums: else hardly any change gets past them.
+		const prefix = 4 + 1 + 4
+		if len(data) < prefix {
 			return
 		}
-		var w telemetry.EnvelopeWriter
-		for r := range e.Records() {
-			w.Append(r)
-		}
-		if w.Len() > limit {
-			t.Fatalf("%d bytes of records, at most %d were allowed", w.Len(), limit)
-		}
-		if len(e.Header.Voided) > telemetry.MaxVoided {
-			return // readable, but no writer of ours makes it
-		}
-		again, err := w.Seal(e.Header)
-		if err != nil {
-			t.Fatalf("seal what was opened: %v", err)
-		}
-		if _, err := telemetry.OpenEnvelope(again, limit); err != nil {
-			t.Fatalf("open what was sealed again: %v", err)
+		end := prefix + int(min(binary.LittleEndian.Uint32(data[5:]), 1<<16))
+		var m telemetrypb.EnvelopeHeader
+		if end+4 <= len(data) && m.UnmarshalVT(data[prefix:end]) == nil {
+			tryEnvelope(t, forge(t, &m, data[end+4:]))
 		}
 	})
+}
+
+// tryEnvelope opens any bytes and, if they are an envelope, seals their content again.
+func tryEnvelope(t *testing.T, data []byte) {
+	t.Helper()
+	const limit = 1 << 20
+	e, err := telemetry.OpenEnvelope(data, limit)
+	if err != nil {
+		var bad *telemetry.EnvelopeError
+		if !errors.As(err, &bad) || bad.HeaderOK != (e != nil) {
+			t.Fatalf("error is %#v with envelope %v", err, e)
+		}
+		return
+	}
+	var w telemetry.EnvelopeWriter
+	for r := range e.Records() {
+		w.Append(r)
+	}
+	if w.Len() > limit {
+		t.Fatalf("%d bytes of records, at most %d were allowed", w.Len(), limit)
+	}
+	if len(e.Header.Voided) > telemetry.MaxVoided {
+		return // readable, but no writer of ours makes it
+	}
+	sealed, err := w.Seal(e.Header)
+	if err != nil {
+		t.Fatalf("seal what was opened: %v", err)
+	}
+	again, err := telemetry.OpenEnvelope(sealed, 2*limit)
+	if err != nil {
+		t.Fatalf("open what was sealed again: %v", err)
+	}
+	if !slices.EqualFunc(slices.Collect(e.Records()), slices.Collect(again.Records()), sameRecord) {
+		t.Fatal("records differ after sealing again")
+	}
 }
