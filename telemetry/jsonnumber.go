@@ -15,6 +15,9 @@ func (s *jsonScanner) number() (n number, ok bool) {
 	if c := s.peek(); c != '-' && (c < '0' || c > '9') {
 		return n, s.wrongType("a number")
 	}
+	if n, ok = s.plainNumber(); ok {
+		return n, true
+	}
 	data, pos := s.data, s.pos
 	if data[pos] == '-' {
 		n.negative = true
@@ -64,6 +67,42 @@ func (s *jsonScanner) number() (n number, ok bool) {
 	}
 	s.pos = pos
 	return n, true
+}
+
+// plainNumber is the short cut for numbers of at most 18 digits and no exponent. If the
+// one at pos is another, or faulty, it returns false and consumes nothing.
+func (s *jsonScanner) plainNumber() (n number, ok bool) {
+	data, pos := s.data, s.pos
+	negative := data[pos] == '-'
+	if negative {
+		pos++
+	}
+	start := pos
+	mantissa := uint64(0) // overflows only if there are too many digits
+	for pos < len(data) && data[pos]-'0' <= 9 {
+		mantissa = mantissa*10 + uint64(data[pos]-'0')
+		pos++
+	}
+	if pos == start || pos > start+1 && data[start] == '0' {
+		return n, false
+	}
+	exp := 0
+	if pos < len(data) && data[pos] == '.' {
+		pos++
+		point := pos
+		for pos < len(data) && data[pos]-'0' <= 9 {
+			mantissa = mantissa*10 + uint64(data[pos]-'0')
+			pos++
+		}
+		if exp = point - pos; exp == 0 {
+			return n, false
+		}
+	}
+	if pos-start > 18 || pos < len(data) && data[pos]|0x20 == 'e' {
+		return n, false
+	}
+	s.pos = pos
+	return number{negative: negative, mantissa: mantissa, exp: exp}, true
 }
 
 // digit appends a digit; cutExp is what it adds to the exponent when it is cut, one

@@ -10,26 +10,29 @@ import (
 // unquote if there were escapes: then it is valid until the next such string is read.
 func (s *jsonScanner) str() ([]byte, bool) {
 	s.pos++
-	start := s.pos
-	ascii := true
-	for s.pos < len(s.data) {
-		switch c := s.data[s.pos]; {
+	data, start := s.data, s.pos
+	high := byte(0)
+	for pos := start; pos < len(data); pos++ {
+		switch c := data[pos]; {
 		case c == '"':
-			b := s.data[start:s.pos]
-			if !ascii && !utf8.Valid(b) {
-				return nil, s.fail(CodeSyntax, "UTF-8", "other bytes before byte "+strconv.Itoa(s.pos))
+			s.pos = pos
+			b := data[start:pos]
+			if high >= utf8.RuneSelf && !utf8.Valid(b) {
+				return nil, s.fail(CodeSyntax, "UTF-8", "other bytes before byte "+strconv.Itoa(pos))
 			}
 			s.pos++
 			return b, true
 		case c == '\\':
+			s.pos = pos
 			return s.escaped(start)
 		case c < 0x20:
+			s.pos = pos
 			return nil, s.syntax("no control character in a string")
-		case c >= utf8.RuneSelf:
-			ascii = false
+		default:
+			high |= c
 		}
-		s.pos++
 	}
+	s.pos = len(data)
 	return nil, s.syntax("the end of a string")
 }
 
