@@ -91,17 +91,15 @@ type ProjectorStore interface {
 	RecordProjection(ctx context.Context, layer string, tiles int, p50, p95, most float64) error
 }
 
-// SpeedTiles renders the speeds layer: *tile.Speeds.
+// SpeedTiles renders the speeds layer: *tile.Speeds. Safe for concurrent use.
 type SpeedTiles interface {
 	// Affected lists the tiles that show an edge owned by one of the z14 tiles (quadkeys).
 	Affected(ctx context.Context, quadkeys []uint32) ([]tile.ID, error)
-	// Sources lists the z14 tiles that own the edges which a tile shows.
-	Sources(ctx context.Context, id tile.ID) ([]uint32, error)
 	// Build encodes a tile; nil when there is nothing to show.
 	Build(ctx context.Context, id tile.ID, speed func(road.Edge) (tile.Speed, bool)) ([]byte, error)
 }
 
-// TilePublisher makes tiles readable: *tile.Publisher.
+// TilePublisher makes tiles readable: *tile.Publisher. Safe for concurrent use.
 type TilePublisher interface {
 	// Publish makes a tile the current one unless the same or a newer version is.
 	Publish(ctx context.Context, layer string, id tile.ID, version int64, mvt []byte) (bool, error)

@@ -64,14 +64,17 @@ func (p *preparer) decode(w *work, e *envelope) {
 	now := p.now()
 	err := w.opened.Open(e.delivery.Body, p.cfg.MaxEnvelope)
 	if err != nil {
-		e.bad = &badEnvelope{ledger.ReasonHeader, err.Error()}
+		e.bad = &badEnvelope{ledger.ReasonBody, err.Error()}
 		var ee *telemetry.EnvelopeError
-		if !errors.As(err, &ee) || !ee.HeaderOK {
-			return
-		}
-		e.bad.reason = ledger.ReasonBody
-		if ee.Reason == "version" {
+		known := errors.As(err, &ee)
+		if known && ee.Reason == telemetry.ReasonVersion {
 			e.bad.reason = ledger.ReasonVersion
+		}
+		if !known || !ee.HeaderOK {
+			if e.bad.reason == ledger.ReasonBody {
+				e.bad.reason = ledger.ReasonHeader
+			}
+			return
 		}
 	}
 	e.header = w.opened.Header

@@ -38,7 +38,6 @@ const (
 	ReasonEnvelopeTime  Reason = "envelope_time"        // accepted outside the retained days; not in the ledger
 	ReasonRejected      Reason = "rejected"             // the database or the matcher refuses it for good
 	ReasonMaxReceives   Reason = "max_receives"         // failed too often, then once more alone
-	ReasonOversized     Reason = "oversized"            // larger than an envelope may be
 	ReasonBatch         Reason = "batch_undecodable"    // a record within a good envelope
 	ReasonBatchTime     Reason = "event_time"           // events outside the retained days
 	ReasonClaimTime     Reason = "batch_id_time"        // batch id's time outside the retained days
