@@ -112,8 +112,10 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 	r.With(analyst).Get("/v1/segments/{edge}/speeds", s.handle(s.getEdgeSpeeds))
 	r.Get("/openapi.json", s.getSpec)
 	if s.deps.Tiles != nil {
-		r.Get("/v1/tiles.json", s.deps.Tiles.ServeHTTP)
-		r.Get("/v1/tiles/{layer}/{z}/{x}/{y}.mvt", s.deps.Tiles.ServeHTTP)
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodOptions} {
+			r.Method(method, "/v1/tiles.json", s.deps.Tiles)
+			r.Method(method, "/v1/tiles/{layer}/{z}/{x}/{y}.mvt", s.deps.Tiles)
+		}
 	}
 	r.Get("/", page.ServeHTTP)
 	r.Get("/portal/*", page.ServeHTTP)

@@ -1,0 +1,211 @@
+// Carasso's portal: wires the map, the figures and the segment's card.
+
+import { adoptToken, get, setToken, token } from './api.js';
+import { reading, startMap } from './map.js';
+import { classes, colourOf, colours } from './palette.js';
+import { element, fill, startPanel } from './panel.js';
+import { startSegment, title } from './segment.js';
+
+const $ = (id) => document.getElementById(id);
+const dark = matchMedia('(prefers-color-scheme: dark)');
+const wanted = () => localStorage.getItem('carasso-theme');
+const theme = () => wanted() ?? (dark.matches ? 'dark' : 'light');
+
+adoptToken();
+document.documentElement.dataset.theme = theme();
+
+let view = null; // the map, once there is one
+const panel = startPanel();
+const segment = startSegment({
+  theme,
+  closed: () => view?.mark(null),
+  show: (line) => view?.show(line),
+  road: (edge) => view?.road(edge) ?? {},
+});
+
+// --- theme
+
+function applyTheme() {
+  document.documentElement.dataset.theme = theme();
+  drawLegend();
+  view?.setTheme(theme(), segment.edge());
+  panel.redraw();
+  segment.redraw();
+}
+$('theme').addEventListener('click', () => {
+  localStorage.setItem('carasso-theme', theme() === 'dark' ? 'light' : 'dark');
+  applyTheme();
+});
+dark.addEventListener('change', applyTheme);
+
+function drawLegend() {
+  const speed = colours(theme()).speed;
+  $('legend-scale').replaceChildren(...classes.map((c, i) => {
+    const li = element('li');
+    const swatch = element('i');
+    swatch.style.background = speed[i];
+    li.append(swatch, c.label);
+    return li;
+  }));
+}
+drawLegend();
+
+// --- sheet on phones
+
+$('sheet').addEventListener('click', () => openSheet($('sheet').getAttribute('aria-expanded') !== 'true'));
+function openSheet(open) {
+  $('panel').classList.toggle('open', open);
+  $('sheet').setAttribute('aria-expanded', String(open));
+  $('sheet').firstElementChild.textContent = open ? 'Show fewer figures' : 'Show more figures';
+  if (!open) $('content').scrollTop = 0;
+}
+
+// --- notes over the map
+
+const ui = {
+  note(kind, heading, text = '', code = '') {
+    const el = $('map-note');
+    el.dataset.kind = kind;
+    el.querySelector('h2').textContent = heading;
+    el.querySelector('p').textContent = text;
+    el.querySelector('p').hidden = !text;
+    el.querySelector('code').textContent = code;
+    el.querySelector('code').hidden = !code;
+    el.hidden = false;
+  },
+  clearNote: () => { $('map-note').hidden = true; },
+  hover(feature, point) {
+    const el = $('tooltip');
+    if (!feature || matchMedia('(hover: none)').matches) {
+      el.hidden = true;
+      return;
+    }
+    const { kmh, free } = reading(feature.properties);
+    el.replaceChildren(element('b', '', `${Math.round(kmh)} km/h`), element('span', '', ` of ${free} · ${nameOf(feature)}`));
+    el.hidden = false;
+    const flip = point.x > innerWidth - 280;
+    el.style.left = `${flip ? point.x - el.offsetWidth - 12 : point.x + 14}px`;
+    el.style.top = `${point.y + 14}px`;
+  },
+  select(feature) {
+    if (!feature) return;
+    $('tooltip').hidden = true;
+    segment.open(feature);
+    view.mark(feature.properties.edge);
+    openSheet(true);
+  },
+  moved() {
+    if (!view) return;
+    const features = view.inView();
+    segment.update(features);
+    listSlowest(features);
+    if (features.length) this.clearNote();
+    else if (!this.seen) this.note('small', 'Waiting for the first speeds');
+    this.seen ||= features.length > 0;
+  },
+};
+
+const nameOf = (feature) => title({ ...feature.properties, ...view.road(feature.properties.edge) });
+
+function listSlowest(features) {
+  const slow = features.map((f) => ({ f, r: reading(f.properties) })).sort((a, b) => a.r.ratio - b.r.ratio).slice(0, 5);
+  $('slow-empty').hidden = slow.length > 0;
+  fill($('slow'), JSON.stringify([theme(), slow.map(({ f, r }) => [f.properties.edge, Math.round(r.kmh)])]), () => slow.map(({ f, r }) => {
+    const li = element('li');
+    const b = element('button');
+    b.type = 'button';
+    const swatch = element('span', 'swatch');
+    swatch.style.background = colourOf(r.ratio, theme());
+    const value = element('span', 'value');
+    value.append(element('b', '', String(Math.round(r.kmh))), ` of ${Math.round(r.free)} km/h`);
+    b.append(swatch, element('span', 'name', nameOf(f)), value);
+    b.addEventListener('click', () => {
+      segment.open(f, { fly: true });
+      view.mark(f.properties.edge);
+    });
+    li.append(b);
+    return li;
+  }));
+}
+
+// --- figures
+
+function status(state, text) {
+  const el = $('status');
+  if (el.textContent !== text) el.textContent = text;
+  el.dataset.state = state;
+  $('panel').classList.toggle('stale', state === 'away');
+}
+
+function askForToken(why) {
+  $('sign-in').hidden = false;
+  $('figures').hidden = true;
+  $('sign-out').hidden = true;
+  if (why) {
+    $('sign-in-why').textContent = why;
+    $('sign-in-why').className = 'error';
+  }
+  status('wait', 'No token');
+}
+$('sign-in').addEventListener('submit', (e) => {
+  e.preventDefault();
+  setToken($('token').value);
+  $('token').value = '';
+  $('sign-in').hidden = true;
+  status('wait', 'Connecting');
+  wake();
+});
+$('sign-out').addEventListener('click', () => {
+  setToken('');
+  askForToken('');
+});
+
+let wake = () => {};
+const sleep = (ms) => new Promise((done) => {
+  const timer = setTimeout(done, ms);
+  wake = () => {
+    clearTimeout(timer);
+    done();
+  };
+});
+
+async function followPipeline() {
+  let ledgerAt = 0;
+  for (let failures = 0; ; await sleep(failures ? Math.min(1000 * 1.6 ** failures, 10_000) : 1000)) {
+    if (!token()) {
+      if ($('sign-in').hidden) askForToken('');
+      continue;
+    }
+    if (document.hidden) continue;
+    try {
+      const p = await get('/v1/pipeline');
+      failures = 0;
+      $('sign-in').hidden = true;
+      $('sign-out').hidden = false;
+      panel.pipeline(p);
+      if (!p.database.ok) status('away', 'Database away');
+      else if (!p.queue.ok) status('away', 'Queue away');
+      else if (p.queue.oldest_age_s > 30 || p.lag_s > 30) status('late', 'Catching up');
+      else status('live', 'Live');
+      if (Date.now() - ledgerAt > 5000) {
+        ledgerAt = Date.now();
+        panel.ledger(await get('/v1/ledger'));
+      }
+    } catch (err) {
+      if (err.status === 401 || err.status === 403) {
+        setToken('');
+        askForToken(`${err.message}`);
+        continue;
+      }
+      failures++;
+      status('away', err.status === 0 ? 'Server away' : 'No figures');
+    }
+  }
+}
+
+followPipeline();
+startMap(theme(), ui).then((v) => {
+  view = v;
+  // For tests: what is on the map.
+  window.carassoMap = v.map;
+}, (err) => ui.note('', 'The map can\'t be shown', /webgl/i.test(String(err)) ? 'This browser has no WebGL 2.' : String(err.message ?? err)));

@@ -1,0 +1,130 @@
+// The map: roads and live speeds, refreshed in place.
+
+import * as maplibregl from '/portal/third_party/maplibre-gl/maplibre-gl.mjs';
+import { get } from './api.js';
+import { style } from './style.js';
+
+const REFRESH_MS = 3000;
+const WORLD = [-180, -85, 180, 85];
+const ATTRIBUTION = '<a href="https://www.openstreetmap.org/copyright" target="_blank" rel="noopener">© OpenStreetMap contributors</a>';
+
+const layerURL = (layer) => `${location.origin}/v1/tiles/${layer}/{z}/{x}/{y}.mvt`;
+
+/** A feature's speed, its ratio to free flow, and what free flow is there. */
+export function reading({ kmh = 0, ratio = 1 }) {
+  return { kmh, ratio, free: ratio > 0 ? Math.round(kmh / ratio) : 0 };
+}
+
+/**
+ * Starts the map. `ui` gets note(kind, title, text, code), clearNote(), hover(feature, point),
+ * select(feature) and moved(). Resolves when there is a map to show.
+ */
+export async function startMap(theme, ui) {
+  const sources = {};
+  let bounds = null;
+  for (const layer of ['roads', 'speeds']) {
+    const tilejson = await waitForMap(layer, ui);
+    bounds ??= tilejson.bounds ?? WORLD;
+    sources[layer] = {
+      type: 'vector', tiles: [layerURL(layer)], minzoom: tilejson.minzoom ?? 0, maxzoom: tilejson.maxzoom ?? 14, bounds: tilejson.bounds ?? WORLD,
+      promoteId: layer === 'speeds' ? 'edge' : undefined, attribution: layer === 'roads' ? ATTRIBUTION : undefined,
+    };
+    if (!sources[layer].promoteId) delete sources[layer].promoteId;
+    if (!sources[layer].attribution) delete sources[layer].attribution;
+  }
+  const narrow = matchMedia('(max-width: 760px)');
+  const padding = () => (narrow.matches
+    ? { top: 70, bottom: 170, left: 20, right: 20 }
+    : { top: 30, bottom: 40, left: 420, right: 60 });
+  const reduced = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  const map = new maplibregl.Map({
+    container: 'map',
+    style: style(theme, sources),
+    bounds: [[bounds[0], bounds[1]], [bounds[2], bounds[3]]],
+    fitBoundsOptions: { padding: padding() },
+    minZoom: 5,
+    maxZoom: 19,
+    fadeDuration: 150,
+    attributionControl: false,
+    dragRotate: false,
+    pitchWithRotate: false,
+    // Ask the server whether a tile is still the newest, rather than the cache.
+    transformRequest: (url) => ({ url, cache: 'no-cache' }),
+  });
+  map.touchZoomRotate.disableRotation();
+  map.addControl(new maplibregl.NavigationControl({ showCompass: false }), 'top-right');
+  map.addControl(new maplibregl.AttributionControl({ compact: false }), 'bottom-right');
+  map.addControl(new maplibregl.ScaleControl({ maxWidth: 90 }), 'bottom-left');
+
+  let hovered = null;
+  const setHover = (id) => {
+    if (id === hovered) return;
+    if (hovered !== null) map.setFeatureState({ source: 'speeds', sourceLayer: 'speeds', id: hovered }, { hover: false });
+    hovered = id;
+    if (id !== null) map.setFeatureState({ source: 'speeds', sourceLayer: 'speeds', id }, { hover: true });
+  };
+  const at = (point) => map.getLayer('speeds-reach') && map.queryRenderedFeatures(point, { layers: ['speeds-reach'] })[0];
+  map.on('mousemove', (e) => {
+    const f = at(e.point);
+    map.getCanvas().style.cursor = f ? 'pointer' : '';
+    setHover(f ? f.properties.edge : null);
+    ui.hover(f ?? null, e.point);
+  });
+  map.on('mouseout', () => {
+    setHover(null);
+    ui.hover(null);
+  });
+  map.on('click', (e) => ui.select(at(e.point) ?? null));
+  map.on('idle', () => ui.moved());
+  map.on('error', () => { /* a tile that failed is asked for again at the next refresh */ });
+
+  const refresh = () => {
+    if (!document.hidden && map.getSource('speeds')) map.refreshTiles('speeds');
+  };
+  setInterval(refresh, REFRESH_MS);
+  document.addEventListener('visibilitychange', refresh);
+
+  return {
+    map,
+    /** Marks the edge; null marks none. */
+    mark(edge) {
+      if (map.getLayer('speeds-selected')) map.setFilter('speeds-selected', ['==', ['get', 'edge'], edge ?? -1]);
+    },
+    setTheme(t, edge) {
+      map.setStyle(style(t, sources), { diff: true });
+      map.once('styledata', () => this.mark(edge));
+    },
+    /** What the roads layer knows of an edge's road: its name, number and limit. */
+    road(edge) {
+      if (!map.getSource('roads')) return {};
+      const id = Math.floor(edge / 2);
+      const found = map.querySourceFeatures('roads', { sourceLayer: 'roads', filter: ['==', ['id'], id] })[0]?.properties ?? {};
+      return { name: found.name ?? '', ref: found.ref ?? '' };
+    },
+    show(line) {
+      const box = line.reduce((b, p) => b.extend(p), new maplibregl.LngLatBounds(line[0], line[0]));
+      map.fitBounds(box, { padding: padding(), maxZoom: Math.max(map.getZoom(), 15), duration: reduced ? 0 : 900 });
+    },
+    /** The speeds in view, each edge once. */
+    inView() {
+      if (!map.getLayer('speeds')) return [];
+      const seen = new Map();
+      for (const f of map.queryRenderedFeatures({ layers: ['speeds'] })) seen.set(f.properties.edge, f);
+      return [...seen.values()];
+    },
+  };
+}
+
+async function waitForMap(layer, ui) {
+  for (let wait = 1000; ; wait = Math.min(wait * 1.5, 8000)) {
+    try {
+      const tilejson = await get(`/v1/tiles.json?layer=${layer}`, { auth: false });
+      ui.clearNote();
+      return tilejson;
+    } catch (err) {
+      if (err.status === 0) ui.note('', 'The server is away', 'Trying again until it answers.');
+      else ui.note('', 'No map yet', 'Import a road network from OpenStreetMap; it shows here by itself.', 'carasso map import FILE.osm.pbf');
+    }
+    await new Promise((done) => setTimeout(done, wait));
+  }
+}

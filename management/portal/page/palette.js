@@ -1,0 +1,33 @@
+// Colours and classes of the map. The scale runs from red over yellow to blue: its steps
+// differ in lightness too, and never only by red and green.
+
+/** Classes of the ratio of speed to free flow; `from` is their lower bound. */
+export const classes = [
+  { from: 0, label: '< 35 %' },
+  { from: 0.35, label: '35–60' },
+  { from: 0.6, label: '60–80' },
+  { from: 0.8, label: '≥ 80 %' },
+];
+
+const themes = {
+  light: {
+    speed: ['#8c0d25', '#e0612c', '#e9b02a', '#2f6fb5'],
+    halo: '#fffffff0', background: '#f3f2ee', road: '#d9d6cd', major: '#c9c5ba', casing: '#e6e3db',
+    label: '#565b63', labelHalo: '#f6f5f1', selected: '#14171a',
+  },
+  dark: {
+    speed: ['#f0506a', '#f79450', '#ffdb70', '#4f93ee'],
+    halo: '#0b0e12e6', background: '#101418', road: '#2b333c', major: '#39434e', casing: '#161b20',
+    label: '#9aa5b1', labelHalo: '#101418', selected: '#ffffff',
+  },
+};
+
+/** The colours in use: 'light' or 'dark'. */
+export const colours = (theme) => themes[theme];
+
+/** The colour of a share of the free-flow speed. */
+export function colourOf(ratio, theme) {
+  let i = 0;
+  while (i + 1 < classes.length && ratio >= classes[i + 1].from) i++;
+  return themes[theme].speed[i];
+}
