@@ -122,19 +122,27 @@ func (b *bodies) overloaded() *problem.Problem {
 // Content-Length that lies reserves nothing. Problems are 400, 408, 413 and 503.
 func (b *bodies) read(w http.ResponseWriter, r *http.Request, buf []byte, res *reservation) ([]byte, *problem.Problem) {
 	if r.ContentLength > int64(b.maxBody) {
-		return buf, b.tooLarge("as sent", b.maxBody)
+		p := b.tooLarge("as sent", b.maxBody)
+		p.Close = true
+		return buf, p
 	}
 	ctl := http.NewResponseController(w)
-	if err := ctl.SetReadDeadline(time.Now().Add(b.timeout)); err == nil {
-		// The wait for the queue is not the client's: the server sets its own deadline for
-		// the next request.
-		defer ctl.SetReadDeadline(time.Time{}) //nolint:errcheck // it worked a moment ago
-	}
+	bounded := ctl.SetReadDeadline(time.Now().Add(b.timeout)) == nil
 	first := firstRead
 	if n := r.ContentLength; n >= 0 && n < firstRead {
 		first = max(int(n)+1, minRead)
 	}
-	return b.readAll(r.Body, buf, b.maxBody, first, "as sent", res)
+	buf, p := b.readAll(r.Body, buf, b.maxBody, first, "as sent", res)
+	switch {
+	case p != nil:
+		// The deadline stays: the server may still wait for the rest of the body. Closing
+		// spares it that.
+		p.Close = true
+	case bounded:
+		// The wait for the queue is not the client's.
+		_ = ctl.SetReadDeadline(time.Time{}) //nolint:errcheck // it worked a moment ago
+	}
+	return buf, p
 }
 
 // readAll appends all of src to buf[:0], at most limit bytes.
