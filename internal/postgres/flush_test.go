@@ -224,3 +224,5 @@ func TestUUIDBoundMatchesClaims(t *testing.T) {
 		}
 	}
 }
+
+func testRand() *rand.Rand { return rand.New(rand.NewPCG(9, 9)) }
