@@ -2,7 +2,11 @@
 GATEWAY_LISTEN says (4.14.0, runtime/server/twisted.py): keep it on the loopback."""
 
 import functools
+import os
 import warnings
+
+# A session of its own: Ctrl-C for the caller's children must not stop it before they are done.
+os.setsid()
 
 warnings.filterwarnings("ignore", message=".*service_identity.*")
 

@@ -14,11 +14,11 @@ set -euo pipefail
 cd "$(dirname "$0")"
 home=$(cd .. && pwd)/.localstack
 port=${LOCALSTACK_PORT:-14566}
-url=http://127.0.0.1:$port
 venv=$home/venv
 root=$home/root
 libs=$root/var/lib/localstack/lib
 pidfile=$home/localstack.pid
+portfile=$home/localstack.port
 log=$home/localstack.log
 
 say() { echo "localstack: $*" >&2; }
@@ -82,6 +82,9 @@ setup() {
 }
 
 running() { [ -f "$pidfile" ] && kill -0 "$(cat "$pidfile")" 2>/dev/null; }
+# One that runs already keeps the port with which it was started.
+if running; then port=$(cat "$portfile"); fi
+url=http://127.0.0.1:$port
 healthy() { "$venv/bin/python" - "$url" <<'PY' 2>/dev/null
 import sys, json, urllib.request
 with urllib.request.urlopen(sys.argv[1] + "/_localstack/health", timeout=5) as r:
@@ -97,15 +100,15 @@ start() {
     say "port $port is taken; choose another: LOCALSTACK_PORT=… $0 start"; exit 1
   fi
   rm -rf "$root/tmp"
-  # setsid: a Ctrl-C for the caller's other children must not stop it before they are done.
   env -u AWS_ENDPOINT_URL -u AWS_PROFILE \
     OVERRIDE_IN_DOCKER=0 FILESYSTEM_ROOT="$root" XDG_CACHE_HOME="$home/cache" \
     GATEWAY_LISTEN="127.0.0.1:$port" LOCALSTACK_HOST="127.0.0.1:$port" SQS_ENDPOINT_STRATEGY=path \
     SERVICES=sqs,s3,dynamodb STRICT_SERVICE_LOADING=1 EAGER_SERVICE_LOADING=1 PERSISTENCE=0 DYNAMODB_IN_MEMORY=1 \
     DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 SQS_DISABLE_CLOUDWATCH_METRICS=1 DNS_ADDRESS=0 \
     LS_LOG="${LS_LOG:-warning}" \
-    setsid "$venv/bin/python" host.py </dev/null >"$log" 2>&1 &
+    "$venv/bin/python" host.py </dev/null >"$log" 2>&1 &
   echo $! >"$pidfile"
+  echo "$port" >"$portfile"
   for _ in $(seq 120); do
     if healthy; then say "running on $url (log: $log)"; return; fi
     running || { say "it ended while starting:"; tail -20 "$log" >&2; rm -f "$pidfile"; exit 1; }
