@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -42,6 +43,10 @@ func (f embeddedFlags) open(ctx context.Context, log *slog.Logger) (_ *embedded,
 	data, err := filepath.Abs(f.Data)
 	if err != nil {
 		return nil, err
+	}
+	// Others may pass through, since PostgreSQL runs as another user when this is root, but not look.
+	if err := os.MkdirAll(data, 0o711); err != nil { //nolint:gosec // see above
+		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	e := &embedded{dataDir: data}
 	defer func() {

@@ -62,7 +62,7 @@ func (c *managementCmd) Run(ctx context.Context, logs *logFlags) error {
 	return serve(ctx, c.serverFlags, service.Deps{
 		Handler: m, Logger: log, Gatherer: reg, Health: health,
 		Drain: []func(context.Context) error{m.Drain},
-	}, id.run, maps.run)
+	}, beside(id.run), beside(maps.run))
 }
 
 // newManagement wires the management API, the portal and the tiles; the same in both modes.

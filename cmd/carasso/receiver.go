@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -112,12 +113,12 @@ func (c *receiverCmd) Run(ctx context.Context, logs *logFlags) error {
 	return serve(ctx, c.serverFlags, service.Deps{
 		Handler: rc.Routes(), Logger: log, Gatherer: reg, Health: health,
 		Drain: []func(context.Context) error{rc.Shutdown},
-	}, id.run)
+	}, beside(id.run))
 }
 
-// serve runs a service and what runs beside it until ctx ends; what runs beside stops
-// after the service has drained.
-func serve(ctx context.Context, flags serverFlags, deps service.Deps, beside ...func(context.Context) error) error {
+// serve listens, and runs the service and what runs beside it until ctx ends; what runs
+// beside is given the service's base URL, and stops after the service has drained.
+func serve(ctx context.Context, flags serverFlags, deps service.Deps, beside ...func(ctx context.Context, url string) error) error {
 	tlsConfig, err := flags.tls()
 	if err != nil {
 		return err
@@ -127,17 +128,17 @@ func serve(ctx context.Context, flags serverFlags, deps service.Deps, beside ...
 	if err != nil {
 		return err
 	}
-	scheme := "http"
+	url := "http://" + server.Addr()
 	if tlsConfig != nil {
-		scheme = "https"
+		url = "https://" + server.Addr()
 	}
-	deps.Logger.InfoContext(ctx, "listening", "url", scheme+"://"+server.Addr())
+	deps.Logger.InfoContext(ctx, "listening", "url", url)
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, gctx := errgroup.WithContext(background)
 	for _, run := range beside {
-		g.Go(func() error { return run(gctx) })
+		g.Go(func() error { return run(gctx, url) })
 	}
 	// A failure beside ends the service too.
 	serveCtx, cancel := context.WithCancel(ctx)
@@ -145,10 +146,12 @@ func serve(ctx context.Context, flags serverFlags, deps service.Deps, beside ...
 	defer context.AfterFunc(gctx, cancel)()
 	err = server.Run(serveCtx)
 	stop()
-	if werr := g.Wait(); werr != nil && err == nil {
-		err = werr
-	}
-	return err
+	return errors.Join(err, g.Wait())
+}
+
+// beside adapts a background task that needs no address.
+func beside(run func(context.Context) error) func(context.Context, string) error {
+	return func(ctx context.Context, _ string) error { return run(ctx) }
 }
 
 // chain serves the first handler's paths under prefix, and the second's elsewhere.
@@ -161,3 +164,6 @@ func chain(path string, first, rest http.Handler) http.Handler {
 		rest.ServeHTTP(w, r)
 	})
 }
+
+// noRoutes answers everything with 404: for services that offer health and metrics only.
+func noRoutes() http.Handler { return http.NotFoundHandler() }

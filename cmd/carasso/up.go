@@ -72,7 +72,7 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 	if err != nil {
 		return errors.Join(err, rc.Shutdown(ctx))
 	}
-	w, err := newWorker(c.workerFlags, e.backends, db, maps, log, reg)
+	w, err := newWorker(c.workerFlags, "up", e.backends, db, maps, log, reg)
 	if err != nil {
 		return errors.Join(err, rc.Shutdown(ctx))
 	}
@@ -84,13 +84,17 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 	return serve(ctx, c.serverFlags, service.Deps{
 		Handler: chain("/v1/batches", rc.Routes(), m), Logger: log, Gatherer: reg, Health: health,
 		Drain: []func(context.Context) error{rc.Shutdown, m.Drain},
-	}, id.run, maps.run, w.Run, func(bg context.Context) error { return running.demo(ctx, bg) })
+	}, beside(id.run), beside(maps.run), beside(w.run), func(bg context.Context, url string) error {
+		running.url = url
+		return running.demo(ctx, bg)
+	})
 }
 
 // upRun is what the embedded mode does beside serving.
 type upRun struct {
 	*upCmd
 	started time.Time
+	url     string // of the service
 	issuer  *credential.Issuer
 	maps    *roads
 	db      *postgres.DB
@@ -155,7 +159,7 @@ func (u *upRun) drive(ctx context.Context) error {
 	}
 	deps.Logger = u.log
 	cfg := fleet.DefaultConfig()
-	cfg.Target, cfg.Vehicles, cfg.Rate = "http://"+u.Listen, u.Fleet, u.FleetRate
+	cfg.Target, cfg.Vehicles, cfg.Rate = u.url, u.Fleet, u.FleetRate
 	cfg.Duration, cfg.Verify = 0, false
 	cfg.Seed = uint64(time.Now().UnixNano()) // each start is another day in traffic
 	_, err = fleet.Run(ctx, cfg, deps)
@@ -173,14 +177,14 @@ func (u *upRun) welcome() error {
 	_, err = fmt.Fprintf(os.Stdout, `
   Carasso is up (%.1f s). %d road segments, %.0f km. %s
 
-  Portal     http://%s/#token=%s
-  Cars       POST http://%s/v1/batches   (credential: carasso token --vehicle ID --data %s)
-  Metrics    http://%s/metrics
+  Portal     %s/#token=%s
+  Cars       POST %s/v1/batches   (credential: carasso token --vehicle ID --data %s)
+  Metrics    %s/metrics
   Data       %s
 
   %d simulated cars are driving. Ctrl-C stops everything; the data stays.
 
 `, time.Since(u.started).Seconds(), m.Segments, m.LengthKM, m.Attribution,
-		u.Listen, token, u.Listen, u.Data, u.Listen, u.e.dataDir, u.Fleet)
+		u.url, token, u.url, u.Data, u.url, u.e.dataDir, u.Fleet)
 	return err
 }
