@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -50,6 +51,9 @@ func (db *DB) Ledger(ctx context.Context, from, to time.Time) (ledger.Report, er
 		if err != nil {
 			return err
 		}
+		if err := confirm(ctx, tx, spans); err != nil {
+			return err
+		}
 		breaks, err := readBreaks(ctx, tx, spans, from, to)
 		if err != nil {
 			return err
@@ -94,9 +98,15 @@ func readRuns(ctx context.Context, tx pgx.Tx, from, to time.Time) ([]run, error)
 // span is a range of one receiver's sequence numbers to look at. A lower end of 0 stands for
 // the moment before the receiver's first envelope.
 type span struct {
-	receiver telemetry.ReceiverID
-	lo, hi   int64
+	receiver  telemetry.ReceiverID
+	lo, hi    int64
+	since     time.Time // when lo, or anything after it, was accepted, at the earliest
+	confirmed int64     // the receiver's latest confirmation
 }
+
+// skew is how far a receiver's clock may have been set back and its envelopes are still
+// found, in the few partitions around the period.
+const skew = 24 * time.Hour
 
 // suspicious finds where something may be missing: within runs with holes, and where one run
 // does not continue the one before. runs are as readRuns returns them.
@@ -106,7 +116,7 @@ func suspicious(ctx context.Context, tx pgx.Tx, runs []run) ([]span, error) {
 	for i := range runs {
 		r := &runs[i]
 		if !r.whole() {
-			spans = append(spans, span{r.receiver, r.first, r.last})
+			spans = append(spans, span{receiver: r.receiver, lo: r.first, hi: r.last, since: r.hour})
 		}
 		if i == 0 || runs[i-1].receiver != r.receiver {
 			if r.first > 1 || r.before != (ledger.Count{}) {
@@ -116,18 +126,18 @@ func suspicious(ctx context.Context, tx pgx.Tx, runs []run) ([]span, error) {
 		}
 		p := &runs[i-1]
 		if r.first != p.last+1 || r.before != p.upTo {
-			spans = append(spans, span{r.receiver, min(p.last, r.first), r.first})
+			spans = append(spans, span{receiver: r.receiver, lo: min(p.last, r.first), hi: r.first, since: r.hour})
 		}
 	}
 	for _, i := range firsts {
 		r := &runs[i]
-		var lo int64
-		err := tx.QueryRow(ctx, `SELECT coalesce((SELECT seq FROM envelope WHERE receiver = $1 AND seq < $2
-			ORDER BY seq DESC LIMIT 1), 0)`, [16]byte(r.receiver), r.first).Scan(&lo)
-		if err != nil {
+		s := span{receiver: r.receiver, hi: r.first, since: r.hour}
+		err := tx.QueryRow(ctx, `SELECT seq, accepted_at FROM envelope WHERE receiver = $1 AND seq < $2
+			ORDER BY seq DESC LIMIT 1`, [16]byte(r.receiver), r.first).Scan(&s.lo, &s.since)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return nil, err
 		}
-		spans = append(spans, span{r.receiver, lo, r.first})
+		spans = append(spans, s)
 	}
 	return merge(spans), nil
 }
@@ -141,6 +151,9 @@ func merge(spans []span) []span {
 	for _, s := range spans {
 		if n := len(out); n > 0 && out[n-1].receiver == s.receiver && s.lo < out[n-1].hi {
 			out[n-1].hi = max(out[n-1].hi, s.hi)
+			if s.since.Before(out[n-1].since) {
+				out[n-1].since = s.since
+			}
 			continue
 		}
 		out = append(out, s)
@@ -148,20 +161,40 @@ func merge(spans []span) []span {
 	return out
 }
 
+// confirm looks up what each span's receiver confirmed last: it only ever grows with the
+// sequence number.
+func confirm(ctx context.Context, tx pgx.Tx, spans []span) error {
+	for i := range spans {
+		s := &spans[i]
+		if i > 0 && spans[i-1].receiver == s.receiver {
+			s.confirmed = spans[i-1].confirmed
+			continue
+		}
+		err := tx.QueryRow(ctx, "SELECT confirmed_through FROM envelope WHERE receiver = $1 ORDER BY seq DESC LIMIT 1",
+			[16]byte(s.receiver)).Scan(&s.confirmed)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // A break is an envelope that does not follow its predecessor: the sequence numbers between
 // are missing, or the running totals jump by other than its own size.
 const ledgerBreaks = `SELECT b.receiver, b.prev + 1, b.seq - 1, b.hour, b.batches, b.samples,
 	coalesce(v.n, 0), coalesce(v.batches, 0), coalesce(v.samples, 0),
-	b.seq - 1 <= (SELECT confirmed_through FROM envelope n WHERE n.receiver = b.receiver ORDER BY n.seq DESC LIMIT 1)
+	b.seq - 1 <= b.confirmed
 FROM (
-	SELECT s.receiver, e.* FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS s (receiver, lo, hi)
+	SELECT s.receiver, s.confirmed, e.* FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $6::bigint[]) AS s (receiver, lo, hi, confirmed)
 	CROSS JOIN LATERAL (
-		SELECT x.seq, date_trunc('hour', x.accepted_at, 'UTC') AS hour, x.accepted_at, coalesce(lag(x.seq) OVER w, CASE WHEN s.lo = 0 THEN 0 ELSE x.seq - 1 END) AS prev,
+		SELECT x.seq, date_trunc('hour', x.accepted_at, 'UTC') AS hour, x.accepted_at,
+			coalesce(lag(x.seq) OVER w, CASE WHEN s.lo = 0 THEN 0 ELSE x.seq - 1 END) AS prev,
 			CASE WHEN s.lo > 0 AND lag(x.seq) OVER w IS NULL THEN 0
 				ELSE x.total_batches - x.batches - coalesce(lag(x.total_batches) OVER w, 0) END AS batches,
 			CASE WHEN s.lo > 0 AND lag(x.seq) OVER w IS NULL THEN 0
 				ELSE x.total_samples - x.samples - coalesce(lag(x.total_samples) OVER w, 0) END AS samples
 		FROM envelope x WHERE x.receiver = s.receiver AND x.seq BETWEEN s.lo AND s.hi
+			AND x.accepted_at BETWEEN $7 AND $8
 		WINDOW w AS (ORDER BY x.seq)
 	) e
 ) b
@@ -174,11 +207,16 @@ func readBreaks(ctx context.Context, tx pgx.Tx, spans []span, from, to time.Time
 	if len(spans) == 0 {
 		return nil, nil
 	}
-	receivers, lo, hi := make([][16]byte, len(spans)), make([]int64, len(spans)), make([]int64, len(spans))
+	receivers := make([][16]byte, len(spans))
+	lo, hi, confirmed := make([]int64, len(spans)), make([]int64, len(spans)), make([]int64, len(spans))
+	since := from
 	for i, s := range spans {
-		receivers[i], lo[i], hi[i] = s.receiver, s.lo, s.hi
+		receivers[i], lo[i], hi[i], confirmed[i] = s.receiver, s.lo, s.hi, s.confirmed
+		if s.since.Before(since) {
+			since = s.since
+		}
 	}
-	rows, err := tx.Query(ctx, ledgerBreaks, receivers, lo, hi, from, to)
+	rows, err := tx.Query(ctx, ledgerBreaks, receivers, lo, hi, from, to, confirmed, since.Add(-skew), to.Add(skew))
 	if err != nil {
 		return nil, err
 	}

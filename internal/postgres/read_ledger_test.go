@@ -317,7 +317,7 @@ func BenchmarkLedger(b *testing.B) {
 	for id := range byte(4) {
 		es := receiverRun(r, id, start, 250_000, 40*time.Millisecond, 0.001)
 		for _, e := range es {
-			e.voided = false
+			e.handled, e.voided = e.handled || e.voided, false
 		}
 		storeRun(b, db, es)
 	}

@@ -79,7 +79,8 @@ export async function startMap(theme, ui) {
   map.on('error', () => { /* a tile that failed is asked for again at the next refresh */ });
 
   const refresh = () => {
-    if (!document.hidden && map.getSource('speeds')) map.refreshTiles('speeds');
+    // Not while tiles are still on their way: that would start them again.
+    if (!document.hidden && map.getSource('speeds') && map.isSourceLoaded('speeds')) map.refreshTiles('speeds');
   };
   setInterval(refresh, REFRESH_MS);
   document.addEventListener('visibilitychange', refresh);
