@@ -44,15 +44,15 @@ func sameRecord(a, b telemetry.Record) bool {
 	return a.Claim == b.Claim && a.Vehicle == b.Vehicle && bytes.Equal(a.Payload, b.Payload)
 }
 
-func seal(t testing.TB, w *telemetry.EnvelopeWriter, h telemetry.Header, records []telemetry.Record) []byte {
-	t.Helper()
+func seal(tb testing.TB, w *telemetry.EnvelopeWriter, h telemetry.Header, records []telemetry.Record) []byte {
+	tb.Helper()
 	w.Reset()
 	for _, r := range records {
 		w.Append(r)
 	}
 	data, err := w.Seal(h)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return data
 }
@@ -162,12 +162,12 @@ func TestDamagedEnvelope(t *testing.T) {
 }
 
 // forge makes an envelope whose checksums are right, whatever it says.
-func forge(t testing.TB, m *telemetrypb.EnvelopeHeader, body []byte) []byte {
-	t.Helper()
+func forge(tb testing.TB, m *telemetrypb.EnvelopeHeader, body []byte) []byte {
+	tb.Helper()
 	m.BodyCrc32C = crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))
 	header, err := m.MarshalVT()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return append(frame(header), body...)
 }

@@ -17,21 +17,21 @@ import (
 )
 
 // golden returns the files of testdata with this ending; those of hex are decoded.
-func golden(t testing.TB, pattern string) map[string][]byte {
-	t.Helper()
+func golden(tb testing.TB, pattern string) map[string][]byte {
+	tb.Helper()
 	names, err := filepath.Glob(filepath.Join("testdata", pattern))
 	if err != nil || len(names) == 0 {
-		t.Fatalf("no file testdata/%s (%v): make them with go test ./telemetry -run Golden -update", pattern, err)
+		tb.Fatalf("no file testdata/%s (%v): make them with go test ./telemetry -run Golden -update", pattern, err)
 	}
 	files := map[string][]byte{}
 	for _, name := range names {
 		data, err := os.ReadFile(name)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if filepath.Ext(name) == ".hex" {
 			if data, err = hex.DecodeString(string(bytes.Join(bytes.Fields(data), nil))); err != nil {
-				t.Fatalf("%s: %v", name, err)
+				tb.Fatalf("%s: %v", name, err)
 			}
 		}
 		files[filepath.Base(name)] = data

@@ -44,7 +44,7 @@ const (
 
 // Invalid is the first fault found in a batch. All decoders and Batch.Validate
 // return it as *Invalid; use errors.As.
-type Invalid struct {
+type Invalid struct { //nolint:errname // read as telemetry.Invalid, what a batch is
 	Kind Kind
 	// Code is one of the Code constants.
 	Code string

@@ -183,7 +183,7 @@ func (s *jsonScanner) text() ([]byte, bool) {
 
 // wrongType records that the next value, which need not be whole, is of another type.
 func (s *jsonScanner) wrongType(expected string) bool {
-	found := ""
+	var found string
 	switch c := s.peek(); {
 	case c == '{':
 		found = "an object"

@@ -38,7 +38,8 @@ func (s *jsonScanner) str() ([]byte, bool) {
 
 // escaped goes on reading a string that began at start, from its first backslash.
 func (s *jsonScanner) escaped(start int) ([]byte, bool) {
-	out := append(s.unquote[:0], s.data[start:s.pos]...)
+	out := s.unquote[:0]
+	out = append(out, s.data[start:s.pos]...)
 	for s.pos < len(s.data) {
 		c := s.data[s.pos]
 		switch {

@@ -32,7 +32,7 @@ func (d *protoDecoder) events(data []byte) *Invalid {
 	p := protoFields{rest: data}
 	for p.next(&f) {
 		i := int(f.num) - 1
-		if i >= len(columns) {
+		if i < 0 || i >= len(columns) {
 			continue
 		}
 		if e := f.want(protowire.BytesType, &seen, ""); e != nil {

@@ -33,7 +33,7 @@ func referenceJSON(data []byte) (b *telemetry.Batch, err error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	body := refValue(dec)
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // as documented
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, errRefused
 	}
 	return refBatch(refObject(body)), nil
