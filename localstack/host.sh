@@ -65,7 +65,9 @@ install_dynamodb() {
     command -v mvn >/dev/null || missing Maven maven maven
     say "fetching DynamoDB Local with Maven (once, about 50 MB)"
     rm -rf "$home/dynamodb-local"
-    mvn -q -B -Dstyle.color=never -f pom.xml dependency:copy-dependencies dependency:copy jar:jar >&2
+    if ! mvn -q -B -f pom.xml dependency:copy-dependencies dependency:copy jar:jar >"$home/maven.log" 2>&1; then
+      say "Maven failed:"; tail -20 "$home/maven.log" >&2; exit 1
+    fi
     echo "$stamp" >"$home/dynamodb-local/stamp"
   fi
   # LocalStack looks for both at these places, and would download them otherwise.

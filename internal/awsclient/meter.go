@@ -80,9 +80,10 @@ func (m *Meter) install(stack *middleware.Stack) error {
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
 			middleware.InitializeOutput, middleware.Metadata, error,
 		) {
+			ended := ctx.Err() != nil // then nothing goes out, though the SDK reports an attempt
 			out, md, err := next.HandleInitialize(ctx, in)
 			attempts := sent(md, err)
-			if attempts == 0 {
+			if ended || attempts == 0 {
 				return out, md, err
 			}
 			// Only the last attempt has an output; the others are billed by their input.

@@ -83,9 +83,6 @@ func TestMeterCountsAttempts(t *testing.T) {
 		t.Fatal("ReceiveMessage with an ended context succeeded")
 	}
 	got := c.Meter.Snapshot()
-	if len(got) == 1 && got[0].Requests == 3 { // the SDK may count the cancelled one as an attempt
-		got[0].Requests, got[0].Units = 2, 2
-	}
 	want := []Usage{{Service: "SQS", Operation: "ReceiveMessage", Requests: 2, Class: classRequest, Units: 2}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("usage (-want +got):\n%s", diff)

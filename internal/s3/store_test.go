@@ -17,6 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	objecttest.Run(t, func(t *testing.T) objecttest.Store {
+		t.Helper()
 		c := awstest.Clients(t)
 		store, err := s3.New(c.S3(), s3.Config{Bucket: awstest.Bucket(t, c)})
 		if err != nil {

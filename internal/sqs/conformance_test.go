@@ -36,6 +36,7 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	opts := queuetest.Options{Visibility: 2 * time.Second, MaxReceive: 3, Granularity: time.Second}
 	queuetest.Run(t, func(t *testing.T) queuetest.Queue {
+		t.Helper()
 		return open(t, func(names *awsclient.Names, _ *sqs.Config) {
 			names.Visibility, names.MaxReceive = opts.Visibility, opts.MaxReceive
 		})
