@@ -31,7 +31,7 @@ type fleetCmd struct {
 	Format     string        `default:"protobuf" enum:"protobuf,json" help:"Form of the bodies: ${enum}."`
 	Compress   string        `default:"" enum:",gzip,zstd" help:"Content-Encoding of the bodies: gzip or zstd."`
 	Gateway    bool          `help:"One gateway credential for all, vehicle ids in the batches."`
-	Conns      int           `default:"256" help:"Connections, and so requests in flight."`
+	Conns      int           `default:"1024" help:"Connections, and so requests in flight."`
 	Duplicates float64       `default:"0.005" help:"Share of batches that are sent again on purpose."`
 	Offline    float64       `default:"0.005" help:"Share of vehicles that are out of coverage at a time."`
 	Verify     bool          `default:"true" negatable:"" help:"Compare what was sent with the ledger and the map at the end."`

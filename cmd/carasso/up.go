@@ -161,6 +161,7 @@ func (u *upRun) drive(ctx context.Context) error {
 	cfg := fleet.DefaultConfig()
 	cfg.Target, cfg.Vehicles, cfg.Rate = u.url, u.Fleet, u.FleetRate
 	cfg.Duration, cfg.Verify = 0, false
+	cfg.DayStart = -1                        // by the clock
 	cfg.Seed = uint64(time.Now().UnixNano()) // each start is another day in traffic
 	_, err = fleet.Run(ctx, cfg, deps)
 	return err
