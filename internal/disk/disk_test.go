@@ -43,6 +43,7 @@ func TestConformance(t *testing.T) {
 	for _, noSync := range []bool{false, true} {
 		t.Run(fmt.Sprintf("NoSync=%v", noSync), func(t *testing.T) {
 			objecttest.Run(t, func(t *testing.T) objecttest.Store {
+				t.Helper()
 				return open(t, disk.Config{Dir: filepath.Join(t.TempDir(), "new"), NoSync: noSync})
 			}, objecttest.Options{Many: 300})
 		})

@@ -171,6 +171,9 @@ func (l *LiveStore) write(ctx context.Context, key string, version int64, value 
 	case len(value) > maxValue:
 		return false, fmt.Errorf("a value of %d bytes, at most %d are allowed", len(value), maxValue)
 	}
+	if err := l.server.space.Check(); err != nil {
+		return false, err
+	}
 	subject, err := l.subject(key)
 	if err != nil {
 		return false, err

@@ -20,27 +20,27 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func openServer(t testing.TB, dir string, sync time.Duration) *jetstream.Server {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+func openServer(tb testing.TB, dir string, sync time.Duration) *jetstream.Server {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
 	defer cancel()
 	s, err := jetstream.Open(ctx, jetstream.Config{Dir: dir, SyncInterval: sync, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		t.Fatalf("Open: %v", err)
+		tb.Fatalf("Open: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Errorf("Close: %v", err)
+			tb.Errorf("Close: %v", err)
 		}
 	})
 	return s
 }
 
-func openQueue(t testing.TB, s *jetstream.Server, config jetstream.QueueConfig) *jetstream.Queue {
-	t.Helper()
-	q, err := s.Queue(t.Context(), config)
+func openQueue(tb testing.TB, s *jetstream.Server, config jetstream.QueueConfig) *jetstream.Queue {
+	tb.Helper()
+	q, err := s.Queue(tb.Context(), config)
 	if err != nil {
-		t.Fatalf("Queue: %v", err)
+		tb.Fatalf("Queue: %v", err)
 	}
 	return q
 }

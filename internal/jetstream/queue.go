@@ -150,6 +150,9 @@ func (q *Queue) mailbox(ctx context.Context, kind string, maxBytes int64) (mailb
 
 // Send implements the port. A full queue's error is ErrFull.
 func (q *Queue) Send(ctx context.Context, bodies [][]byte) []error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout) // a server that can't write doesn't answer
+	defer cancel()
+	full := q.server.space.Check()
 	errs := make([]error, len(bodies))
 	failed := false
 	fail := func(i int, err error) {
@@ -165,6 +168,8 @@ func (q *Queue) Send(ctx context.Context, bodies [][]byte) []error {
 			fail(i, fmt.Errorf("%d bodies, at most %d are allowed", len(bodies), maxSend))
 		case len(body) > maxBody:
 			fail(i, fmt.Errorf("a body of %d bytes, at most %d are allowed", len(body), maxBody))
+		case full != nil:
+			fail(i, full)
 		default:
 			var err error
 			if acks[i], err = q.server.js.PublishAsync(q.main.subject, body, jetstream.WithRetryAttempts(0)); err != nil {

@@ -232,3 +232,30 @@ func TestForeignReceipt(t *testing.T) {
 		t.Error("Delete took a foreign receipt")
 	}
 }
+
+// TestMaxInFlight holds as many messages as allowed: Receive waits as if the queue were empty.
+func TestMaxInFlight(t *testing.T) {
+	q := openQueue(t, openServer(t, t.TempDir(), time.Second), jetstream.QueueConfig{Name: "held", MaxInFlight: 2})
+	if errs := q.Send(t.Context(), [][]byte{[]byte("1"), []byte("2"), []byte("3")}); errs != nil {
+		t.Fatal(errs)
+	}
+	held, err := q.Receive(t.Context(), 10, time.Second)
+	if err != nil || len(held) != 2 {
+		t.Fatalf("Receive = %d messages, %v, want 2", len(held), err)
+	}
+	for _, wait := range []time.Duration{0, 300 * time.Millisecond} {
+		begin := time.Now()
+		if ds, err := q.Receive(t.Context(), 10, wait); err != nil || len(ds) != 0 {
+			t.Errorf("Receive above the limit = %d messages, %v", len(ds), err)
+		}
+		if took := time.Since(begin); took < wait*8/10 {
+			t.Errorf("Receive waited %v, want %v", took, wait)
+		}
+	}
+	if err := q.Delete(t.Context(), held[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if ds, err := q.Receive(t.Context(), 10, time.Second); err != nil || len(ds) != 1 || string(ds[0].Body) != "3" {
+		t.Errorf("Receive = %v, %v, want the third message", ds, err)
+	}
+}

@@ -78,15 +78,15 @@ func (q *Queue) bury(ctx context.Context, msg *nats.Msg, meta *nats.MsgMetadata)
 	_, err := q.server.js.PublishMsg(ctx, letter, jetstream.WithMsgID(id))
 	ack := []byte("+TERM")
 	if err != nil {
-		q.logger.Warn("dead_letter_refused", "error", refusal(err), "sequence", meta.Sequence.Stream)
+		q.logger.WarnContext(ctx, "dead_letter_refused", "error", refusal(err), "sequence", meta.Sequence.Stream)
 		ack = postpone(q.config.Visibility)
 	}
 	if err := q.acknowledge(ctx, []string{msg.Reply}, ack); err != nil {
-		q.logger.Warn("dead_letter_not_settled", "error", err, "sequence", meta.Sequence.Stream)
+		q.logger.WarnContext(ctx, "dead_letter_not_settled", "error", err, "sequence", meta.Sequence.Stream)
 		return
 	}
 	if err == nil {
-		q.logger.Warn("dead_letter", "sequence", meta.Sequence.Stream, "attempts", meta.NumDelivered-1, "bytes", len(msg.Data))
+		q.logger.WarnContext(ctx, "dead_letter", "sequence", meta.Sequence.Stream, "attempts", meta.NumDelivered-1, "bytes", len(msg.Data))
 	}
 }
 
@@ -96,7 +96,7 @@ func (q *Queue) pull(ctx context.Context, box *mailbox, limit int, wait time.Dur
 		return nil, fmt.Errorf("limit is %d, at least 1 is needed", limit)
 	}
 	limit = min(limit, q.config.MaxInFlight)
-	msgs, err := q.request(ctx, box, pullRequest{Batch: limit, NoWait: true})
+	msgs, err := q.request(ctx, box, pullRequest{Batch: limit, NoWait: true, Expires: atOnce})
 	// Below a millisecond a wait is not worth a request.
 	if err != nil || len(msgs) > 0 || wait < time.Millisecond {
 		return msgs, err
@@ -105,7 +105,7 @@ func (q *Queue) pull(ctx context.Context, box *mailbox, limit int, wait time.Dur
 	if err != nil || len(msgs) == 0 || limit == 1 {
 		return msgs, err
 	}
-	more, err := q.request(ctx, box, pullRequest{Batch: limit - 1, NoWait: true})
+	more, err := q.request(ctx, box, pullRequest{Batch: limit - 1, NoWait: true, Expires: atOnce})
 	if err != nil {
 		q.giveBack(ctx, msgs)
 		return nil, err
@@ -113,11 +113,15 @@ func (q *Queue) pull(ctx context.Context, box *mailbox, limit int, wait time.Dur
 	return append(msgs, more...), nil
 }
 
+// atOnce bounds a request that doesn't wait for messages: the server holds back even such a one while MaxInFlight
+// messages are handed out.
+const atOnce = 10 * time.Millisecond
+
 // pullRequest asks a consumer for messages (JetStream API, $JS.API.CONSUMER.MSG.NEXT).
 type pullRequest struct {
 	Batch   int           `json:"batch"`
 	Expires time.Duration `json:"expires,omitempty"` // ns
-	NoWait  bool          `json:"no_wait,omitempty"`
+	NoWait  bool          `json:"no_wait,omitempty"` // ends with what there is, unless there is nothing
 }
 
 // request sends a pull request and collects its messages until it is complete or the server says that there are no
@@ -160,12 +164,7 @@ func (q *Queue) request(ctx context.Context, box *mailbox, request pullRequest) 
 		switch status := msg.Header.Get("Status"); status {
 		case "404", "408": // no messages; request timeout
 			return msgs, nil
-		case "409": // MaxInFlight messages are handed out, or too many requests wait
-			if len(msgs) > 0 {
-				return msgs, nil
-			}
-			return nil, fmt.Errorf("pull refused: %s", msg.Header.Get("Description"))
-		default:
+		default: // such as 409 when too many requests wait
 			q.giveBack(ctx, msgs)
 			return nil, fmt.Errorf("pull failed: %s %s", status, msg.Header.Get("Description"))
 		}
@@ -202,6 +201,6 @@ func (q *Queue) giveBack(ctx context.Context, msgs []*nats.Msg) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if err := q.acknowledge(ctx, replies, postpone(0)); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-		q.logger.Warn("give_back", "error", err, "messages", len(msgs))
+		q.logger.WarnContext(ctx, "give_back", "error", err, "messages", len(msgs))
 	}
 }

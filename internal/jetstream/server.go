@@ -28,6 +28,10 @@ type Config struct {
 	// system may lose what was acknowledged within the last interval. The death of the process, kill -9
 	// included, loses nothing acknowledged in either case: it was handed to the system.
 	SyncInterval time.Duration
+	// MinFreeBytes is the free space on the disk below which queues and live stores refuse with
+	// ErrFull: a write that fails for want of space would stop the server until the next start.
+	// Default 512 MiB, at least 64 MiB.
+	MinFreeBytes int64
 	// Logger is required.
 	Logger *slog.Logger
 }
@@ -36,6 +40,7 @@ type Config struct {
 type Server struct {
 	nats   *natsserver.Server
 	lock   *os.File
+	space  *reserve
 	logger *slog.Logger
 	// Two connections, so that large deliveries don't hold up what is sent.
 	sending, receiving *nats.Conn
@@ -51,6 +56,12 @@ func Open(ctx context.Context, config Config) (*Server, error) {
 		return nil, errors.New("jetstream: Logger is nil")
 	case config.SyncInterval < 0:
 		return nil, fmt.Errorf("jetstream: SyncInterval is %v, at least 0 is needed", config.SyncInterval)
+	}
+	if config.MinFreeBytes == 0 {
+		config.MinFreeBytes = 512 << 20
+	}
+	if config.MinFreeBytes < minReserve {
+		return nil, fmt.Errorf("jetstream: MinFreeBytes is %d, at least %d is needed", config.MinFreeBytes, minReserve)
 	}
 	s := &Server{logger: config.Logger}
 	if err := s.open(ctx, config); err != nil {
@@ -70,6 +81,7 @@ func (s *Server) open(ctx context.Context, config Config) (err error) {
 	if s.lock, err = lockDir(ctx, dir); err != nil {
 		return err
 	}
+	s.space = &reserve{dir: dir, free: uint64(config.MinFreeBytes)}
 	s.nats, err = natsserver.NewServer(&natsserver.Options{
 		ServerName: "carasso",
 		DontListen: true,
@@ -141,6 +153,15 @@ func (s *Server) Close() error {
 	return nil
 }
 
+// Healthy is nil while the server can write its files. After a failed write it can't, until it is closed and opened again.
+func (s *Server) Healthy() error {
+	health := s.nats.Healthz(&natsserver.HealthzOptions{JSEnabledOnly: false})
+	if health.Status != "ok" {
+		return fmt.Errorf("jetstream: %s", health.Error)
+	}
+	return nil
+}
+
 // stream creates the stream, or brings an existing one to the configuration.
 func (s *Server) stream(ctx context.Context, config jetstream.StreamConfig) (jetstream.Stream, error) {
 	stream, err := s.js.CreateOrUpdateStream(ctx, config)
@@ -156,12 +177,15 @@ type natsLogger struct{ logger *slog.Logger }
 func (l natsLogger) Noticef(format string, v ...any) {
 	l.logger.Debug("jetstream", "detail", fmt.Sprintf(format, v...))
 }
+
 func (l natsLogger) Warnf(format string, v ...any) {
 	l.logger.Warn("jetstream", "detail", fmt.Sprintf(format, v...))
 }
+
 func (l natsLogger) Errorf(format string, v ...any) {
 	l.logger.Error("jetstream", "detail", fmt.Sprintf(format, v...))
 }
+
 func (l natsLogger) Fatalf(format string, v ...any) {
 	l.logger.Error("jetstream", "detail", fmt.Sprintf(format, v...))
 }

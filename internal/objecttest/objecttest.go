@@ -1,5 +1,7 @@
 // Package objecttest is the conformance suite of the object store port: every adapter that
 // keeps the raw archive, map partitions and tiles passes it.
+//
+//nolint:thelper // these are the tests, not helpers
 package objecttest
 
 import (

@@ -108,7 +108,7 @@ func inspect(ctx context.Context, dir string, explicit bool) (Binaries, error) {
 	if !explicit && isScript(server) {
 		return Binaries{}, fmt.Errorf("%s is a script", server)
 	}
-	out, err := exec.CommandContext(ctx, server, "--version").Output()
+	out, err := exec.CommandContext(ctx, server, "--version").Output() //nolint:gosec // an installation's own program
 	if err != nil {
 		return Binaries{}, fmt.Errorf("%s --version: %w", server, err)
 	}

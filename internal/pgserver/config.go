@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -95,7 +96,7 @@ func (c *Config) arguments(socketDir string) []string {
 		"port":                      port,
 		"unix_socket_directories":   socketDir,
 		"unix_socket_permissions":   "0700",
-		"max_connections":           fmt.Sprint(c.MaxConnections),
+		"max_connections":           strconv.Itoa(c.MaxConnections),
 		"shared_buffers":            fmt.Sprintf("%dMB", c.SharedBuffersMB),
 		"fsync":                     "on",
 		"synchronous_commit":        "on",

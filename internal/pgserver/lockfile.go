@@ -54,14 +54,14 @@ func waitForLeftover(ctx context.Context, dataDir string, logger *slog.Logger) e
 			return nil
 		}
 		if err != nil || lock.pid <= 0 { // torn or empty: PostgreSQL says what it makes of it
-			return nil //nolint:nilerr // see above
+			return nil
 		}
 		if !isServer(lock.pid, dataDir) {
-			logger.Info("postgres_stale_lock_removed", "data_dir", dataDir, "pid", lock.pid)
+			logger.InfoContext(ctx, "postgres_stale_lock_removed", "data_dir", dataDir, "pid", lock.pid)
 			return os.Remove(lockPath(dataDir))
 		}
 		if !waited {
-			logger.Info("postgres_waiting_for_former_server", "data_dir", dataDir, "pid", lock.pid)
+			logger.InfoContext(ctx, "postgres_waiting_for_former_server", "data_dir", dataDir, "pid", lock.pid)
 		}
 		select {
 		case <-ctx.Done():

@@ -109,7 +109,7 @@ func start(ctx context.Context, config Config) (*Server, error) {
 		s.stopAtOnce()
 		return nil, err
 	}
-	s.logger.Info("postgres_started", "data_dir", config.DataDir, "bin_dir", binaries.Dir, "version", binaries.Major,
+	s.logger.InfoContext(ctx, "postgres_started", "data_dir", config.DataDir, "bin_dir", binaries.Dir, "version", binaries.Major,
 		"pid", s.process.Pid, "run_as", id.name)
 	return s, nil
 }
@@ -153,7 +153,7 @@ func initialise(ctx context.Context, config *Config, binaries Binaries, id ident
 	if config.FastUnsafe {
 		args = append(args, "--no-sync")
 	}
-	cmd := exec.CommandContext(ctx, binaries.path("initdb"), args...)
+	cmd := exec.CommandContext(ctx, binaries.path("initdb"), args...) //nolint:gosec // an installation's own program
 	cmd.Dir, cmd.Env = "/", environment()
 	cmd.SysProcAttr = processAttributes(id, syscall.SIGKILL)
 	cmd.WaitDelay = time.Second
@@ -171,7 +171,7 @@ func initialise(ctx context.Context, config *Config, binaries Binaries, id ident
 	if err := os.Rename(making, config.DataDir); err != nil {
 		return err
 	}
-	config.Logger.Info("postgres_initialised", "data_dir", config.DataDir, "version", binaries.Major)
+	config.Logger.InfoContext(ctx, "postgres_initialised", "data_dir", config.DataDir, "version", binaries.Major)
 	return nil
 }
 
@@ -188,7 +188,7 @@ func onOwnThread(f func() error) error {
 
 // launch starts the server's process and the goroutine that waits for its end.
 func (s *Server) launch(id identity) error {
-	cmd := exec.Command(s.binaries.path("postgres"), s.config.arguments(s.socketDir)...) //nolint:noctx // outlives the start
+	cmd := exec.Command(s.binaries.path("postgres"), s.config.arguments(s.socketDir)...) //nolint:gosec,noctx // an installation's own program; it outlives the start
 	cmd.Dir, cmd.Env = "/", environment()
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	cmd.SysProcAttr = processAttributes(id, syscall.SIGINT)
@@ -228,7 +228,7 @@ func (s *Server) waitReady(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("not ready in time: %w: %s", ctx.Err(), lastLines(s.log.Tail(), 5))
 		case <-slow.C:
-			s.logger.Info("postgres_recovering", "data_dir", s.config.DataDir)
+			s.logger.InfoContext(ctx, "postgres_recovering", "data_dir", s.config.DataDir)
 		case <-tick.C:
 		}
 	}

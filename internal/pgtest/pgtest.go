@@ -86,17 +86,17 @@ func server() (*pgserver.Server, error) {
 
 // New makes an empty database, dropped after the test, and returns its URL. A missing PostgreSQL fails the
 // test and says how to install it.
-func New(t testing.TB) string {
-	t.Helper()
-	return create(t, "")
+func New(tb testing.TB) string {
+	tb.Helper()
+	return create(tb, "")
 }
 
 // Server is the test process's server itself, for tests that look at more than a database.
-func Server(t testing.TB) *pgserver.Server {
-	t.Helper()
+func Server(tb testing.TB) *pgserver.Server {
+	tb.Helper()
 	s, err := server()
 	if err != nil {
-		t.Fatalf("pgtest: %v", err)
+		tb.Fatalf("pgtest: %v", err)
 	}
 	return s
 }
@@ -113,9 +113,9 @@ type Template struct {
 }
 
 // New makes a copy of the migrated database, dropped after the test, and returns its URL.
-func (tm *Template) New(t testing.TB) string {
-	t.Helper()
-	s := Server(t)
+func (tm *Template) New(tb testing.TB) string {
+	tb.Helper()
+	s := Server(tb)
 	tm.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -125,14 +125,14 @@ func (tm *Template) New(t testing.TB) string {
 		}
 	})
 	if tm.err != nil {
-		t.Fatalf("pgtest: migrate the template: %v", tm.err)
+		tb.Fatalf("pgtest: migrate the template: %v", tm.err)
 	}
-	return create(t, tm.name)
+	return create(tb, tm.name)
 }
 
-func create(t testing.TB, template string) string {
-	t.Helper()
-	s := Server(t)
+func create(tb testing.TB, template string) string {
+	tb.Helper()
+	s := Server(tb)
 	name := fmt.Sprintf("test_%d", shared.names.Add(1))
 	statement := "create database " + name
 	if template != "" {
@@ -142,11 +142,11 @@ func create(t testing.TB, template string) string {
 	creating.Lock()
 	defer creating.Unlock()
 	if err := admin(s, statement); err != nil {
-		t.Fatalf("pgtest: %s: %v", statement, err)
+		tb.Fatalf("pgtest: %s: %v", statement, err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := admin(s, "drop database if exists "+name+" with (force)"); err != nil {
-			t.Errorf("pgtest: drop database %s: %v", name, err)
+			tb.Errorf("pgtest: drop database %s: %v", name, err)
 		}
 	})
 	return s.URL(name)

@@ -22,7 +22,6 @@ func connect(t *testing.T, url string) *pgx.Conn {
 }
 
 func TestNewIsEmptyAndPrivate(t *testing.T) {
-	t.Parallel()
 	for range 2 {
 		conn := connect(t, pgtest.New(t))
 		if _, err := conn.Exec(t.Context(), "create table only_here (n int)"); err != nil {
@@ -32,7 +31,6 @@ func TestNewIsEmptyAndPrivate(t *testing.T) {
 }
 
 func TestTemplateIsMigratedOnce(t *testing.T) {
-	t.Parallel()
 	migrations := 0
 	template := &pgtest.Template{Migrate: func(ctx context.Context, url string) error {
 		migrations++
@@ -65,7 +63,6 @@ func TestTemplateIsMigratedOnce(t *testing.T) {
 }
 
 func TestDatabasesAreDropped(t *testing.T) {
-	t.Parallel()
 	var url string
 	t.Run("user", func(t *testing.T) {
 		url = pgtest.New(t)
