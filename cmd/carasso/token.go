@@ -14,7 +14,7 @@ import (
 type tokenCmd struct {
 	Vehicle string        `xor:"kind" help:"For one vehicle, by its id."`
 	Gateway string        `xor:"kind" help:"For a maker's gateway, which may speak for many vehicles, by its name."`
-	Role    string        `xor:"kind" enum:"analyst,operator,admin," default:"" help:"For the management API: analyst, operator or admin."`
+	Role    string        `xor:"kind" help:"For the management API: analyst, operator or admin."`
 	User    string        `default:"cli" help:"With --role: who it is for; shows in the audit log."`
 	TTL     time.Duration `name:"ttl" default:"24h" help:"How long it is valid."`
 	Keys    keyFlags      `embed:""`
@@ -56,7 +56,11 @@ func (c *tokenCmd) Run() error {
 	case c.Gateway != "":
 		token, err = issuer.Gateway(c.Gateway, c.TTL)
 	case c.Role != "":
-		token, err = issuer.Role(c.User, credential.Role(c.Role), c.TTL)
+		role := credential.Role(c.Role)
+		if !credential.Admin.Includes(role) {
+			return fmt.Errorf("--role %s: want analyst, operator or admin", c.Role)
+		}
+		token, err = issuer.Role(c.User, role, c.TTL)
 	default:
 		return errors.New("say for whom: --vehicle ID, --gateway NAME or --role analyst|operator|admin")
 	}
