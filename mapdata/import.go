@@ -86,7 +86,7 @@ func ImportFile(ctx context.Context, path string, objects Objects, opts ImportOp
 	if err != nil {
 		return road.Manifest{}, fmt.Errorf("import map: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	hash := sha256.New()
 	size, err := io.Copy(hash, f)
 	if err != nil {

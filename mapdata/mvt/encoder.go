@@ -210,7 +210,8 @@ func (e *Encoder) EndLayer() int {
 	b = appendTag(b, layerExtent, protowire.VarintType)
 	b = protowire.AppendVarint(b, Extent)
 	b = appendTag(b, layerVersion, protowire.VarintType)
-	e.out = append(b, 2)
+	b = append(b, 2)
+	e.out = b
 	return e.count
 }
 

@@ -215,6 +215,6 @@ func BenchmarkTileOf1000(b *testing.B) {
 			}
 		}
 		e.EndLayer()
-		b.SetBytes(int64(len(e.Bytes())))
 	}
+	b.SetBytes(int64(len(e.Bytes())))
 }

@@ -131,7 +131,7 @@ func TestReadRefuses(t *testing.T) {
 func TestReadSurvivesDamage(t *testing.T) {
 	pbf := testdata(t, "delaware-latest.osm.pbf")
 	first := 0 // the end of the first data blob
-	for n := 0; n < 2; n++ {
+	for range 2 {
 		header := int(pbf[first+2])<<8 | int(pbf[first+3])
 		var size uint64
 		if err := fields(pbf[first+4:first+4+header], func(num protowire.Number, v uint64, _ []byte) error {

@@ -148,7 +148,7 @@ func (s *pbfScanner) inflateZlib(b []byte) (_ []byte, err error) {
 	if s.zlib == nil {
 		s.zlib, err = zlib.NewReader(bytes.NewReader(b))
 	} else {
-		err = s.zlib.(zlib.Resetter).Reset(bytes.NewReader(b), nil) //nolint:errcheck,forcetypeassert // as documented
+		err = s.zlib.(zlib.Resetter).Reset(bytes.NewReader(b), nil)
 	}
 	s.data.Reset()
 	if err == nil {

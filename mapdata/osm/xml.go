@@ -126,10 +126,10 @@ func (s *xmlScanner) next() (element, error) {
 		if err != nil {
 			return element{}, err
 		}
-		switch {
-		case b[1] == '!' || b[1] == '?':
+		switch b[1] {
+		case '!', '?':
 			continue
-		case b[1] == '/':
+		case '/':
 			return element{name: elementName(bytes.TrimRight(b[2:len(b)-1], " \t\r\n")), closing: true}, nil
 		}
 		el := element{}
@@ -163,7 +163,7 @@ func elementName(b []byte) string {
 
 // tag is the next tag from its '<' to its '>', at least one byte between them.
 func (s *xmlScanner) tag() ([]byte, error) {
-	text, err := s.r.ReadSlice('<')
+	_, err := s.r.ReadSlice('<')
 	for errors.Is(err, bufio.ErrBufferFull) { // long text: nothing that we read
 		_, err = s.r.ReadSlice('<')
 	}
@@ -173,7 +173,6 @@ func (s *xmlScanner) tag() ([]byte, error) {
 		}
 		return nil, err
 	}
-	_ = text
 	s.long = append(s.long[:0], '<')
 	for {
 		piece, err := s.r.ReadSlice('>')

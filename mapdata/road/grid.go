@@ -40,7 +40,7 @@ type grid struct {
 	spans            []Span
 }
 
-func (g *grid) bytes() int { return 4*len(g.start) + 4*len(g.spans) }
+func (r *grid) bytes() int { return 4*len(r.start) + 4*len(r.spans) }
 
 // buildGrid indexes all spans that pass through the box.
 func (g *Graph) buildGrid(box geo.Box) {

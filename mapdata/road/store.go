@@ -83,7 +83,7 @@ func (s *Store) Partition(ctx context.Context, quadkey uint32) (*Partition, erro
 		if e, ok := s.cached[quadkey]; ok {
 			s.recent.MoveToFront(e)
 			s.mu.Unlock()
-			return e.Value.(*Partition), nil //nolint:errcheck,forcetypeassert // the list holds nothing else
+			return e.Value.(*Partition), nil
 		}
 		l, ok := s.loads[quadkey]
 		if !ok {
@@ -142,7 +142,7 @@ func (s *Store) keep(p *Partition) {
 	s.bytes += p.MemoryBytes()
 	for s.bytes > s.budget && s.recent.Len() > 1 {
 		e := s.recent.Back()
-		old := s.recent.Remove(e).(*Partition) //nolint:errcheck,forcetypeassert // the list holds nothing else
+		old := s.recent.Remove(e).(*Partition)
 		delete(s.cached, old.Quadkey)
 		s.bytes -= old.MemoryBytes()
 	}

@@ -107,7 +107,7 @@ func (h *handler) tileJSON(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "public, max-age=60")
-	w.Write(body) //nolint:errcheck // the client is gone
+	_, _ = w.Write(body)
 }
 
 func describe(l layer, m road.Manifest, origin string) document {
