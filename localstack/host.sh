@@ -7,6 +7,7 @@
 #   localstack/host.sh status   say whether it runs; exit 1 if not
 #   localstack/host.sh env      print the environment for clients: eval "$(localstack/host.sh env)"
 #   localstack/host.sh setup    only install
+#   localstack/host.sh python   print the Python that it would use; exit 1 if there is none
 #
 # LOCALSTACK_PORT chooses the port (14566). All is kept under .localstack/ of this repository and
 # forgotten by stop, but for the installed packages. Nothing is sent anywhere: telemetry is off.
@@ -136,6 +137,7 @@ case ${1:-} in
   start) start ;;
   stop) stop ;;
   setup) setup ;;
+  python) find_python ;;
   status)
     if running && healthy; then say "running on $url"; else say "not running"; exit 1; fi ;;
   env)
@@ -146,5 +148,5 @@ export AWS_ACCESS_KEY_ID=test
 export AWS_SECRET_ACCESS_KEY=test
 ENV
     ;;
-  *) sed -n '2,13s/^# \{0,1\}//p' host.sh; exit 2 ;;
+  *) sed -n '2,14s/^# \{0,1\}//p' host.sh; exit 2 ;;
 esac

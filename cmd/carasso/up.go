@@ -79,6 +79,7 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 	health := service.NewHealth()
 	health.Add("receiver", rc.Ready)
 	health.Add("database", db.Ping)
+	health.Add("queue", func(context.Context) error { return e.nats.Healthy() })
 
 	running := &upRun{upCmd: c, started: started, issuer: issuer, maps: maps, db: db, e: e, log: log}
 	return serve(ctx, c.serverFlags, service.Deps{
