@@ -277,9 +277,12 @@ type fakeQueue struct {
 
 func (q *fakeQueue) Depth(context.Context) (telemetry.QueueDepth, error) { return q.depth, q.err }
 
+// fakeRing keeps the batch's time, as the real one does.
 type fakeRing struct{}
 
 func (fakeRing) ClaimID(vehicle string, batch telemetry.BatchID) telemetry.ClaimID {
 	sum := sha256.Sum256(append([]byte(vehicle), batch[:]...))
-	return telemetry.ClaimID(sum[:16])
+	id := telemetry.ClaimID(sum[:16])
+	copy(id[:6], batch[:6])
+	return id
 }

@@ -1,6 +1,7 @@
 package management
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -90,6 +91,9 @@ func (s *Server) getLedger(r *http.Request) (any, error) {
 	if err := p.problem(); err != nil {
 		return nil, err
 	}
+	if !p.values.Has("from") && !p.values.Has("to") && !claims {
+		return s.lastDay(r.Context(), by)
+	}
 	var doc ledgerDoc
 	err := s.withHeavy(r.Context(), func() error {
 		report, err := s.deps.Store.Ledger(r.Context(), from, to)
@@ -107,6 +111,30 @@ func (s *Server) getLedger(r *http.Request) (any, error) {
 	})
 	doc.From, doc.To = from, to
 	return doc, err
+}
+
+// dayReport is the ledger of the 24 hours before a moment, which many portals look at.
+type dayReport struct {
+	ledger.Report
+	from, to time.Time
+}
+
+func (s *Server) lastDay(ctx context.Context, by string) (any, error) {
+	report, err := s.today.get(ctx, s.deps.Now, time.Second, s.cfg.QueryTimeout, func(ctx context.Context) (d dayReport, err error) {
+		d.to = s.deps.Now().UTC()
+		d.from = d.to.Add(-24 * time.Hour)
+		err = s.withHeavy(ctx, func() error {
+			d.Report, err = s.deps.Store.Ledger(ctx, d.from, d.to)
+			return err
+		})
+		return d, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	doc := newLedgerDoc(&report.Report, by)
+	doc.From, doc.To = report.from, report.to
+	return doc, nil
 }
 
 func newLedgerDoc(report *ledger.Report, by string) ledgerDoc {

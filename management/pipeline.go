@@ -3,10 +3,9 @@ package management
 import (
 	"cmp"
 	"context"
-	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/carasso/carasso/telemetry"
@@ -82,89 +81,57 @@ type pipelineCache struct {
 	every   time.Duration
 	timeout time.Duration
 	now     func() time.Time
-
-	turn chan struct{} // holds the right to refresh
-
-	mu   sync.Mutex
-	doc  *pipelineDoc
-	till time.Time
-
-	totals runningTotals // guarded by turn
+	log     *slog.Logger
+	shared  *shared[pipelineDoc]
+	totals  runningTotals // used by one loader at a time
 }
 
-func newPipelineCache(store Store, queue Queue, every, timeout time.Duration, now func() time.Time) *pipelineCache {
+func newPipelineCache(cfg Config, deps Deps) *pipelineCache {
 	return &pipelineCache{
-		store: store, queue: queue, every: every, timeout: timeout, now: now,
-		turn: make(chan struct{}, 1), totals: runningTotals{store: store},
+		store: deps.Store, queue: deps.Queue, every: cfg.PipelineEvery, timeout: cfg.QueryTimeout, now: deps.Now, log: deps.Logger,
+		shared: newShared[pipelineDoc](), totals: runningTotals{store: deps.Store},
 	}
-}
-
-func (c *pipelineCache) fresh() *pipelineDoc {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.doc != nil && c.now().Before(c.till) {
-		return c.doc
-	}
-	return nil
 }
 
 func (c *pipelineCache) get(ctx context.Context) (*pipelineDoc, error) {
-	if doc := c.fresh(); doc != nil {
+	doc, err := c.shared.get(ctx, c.now, c.every, c.timeout, c.look)
+	if err == nil {
 		return doc, nil
 	}
-	select {
-	case c.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	last, _ := c.shared.last(c.now())
+	if last == nil || ctx.Err() != nil {
+		return nil, err
 	}
-	defer func() { <-c.turn }()
-	if doc := c.fresh(); doc != nil {
-		return doc, nil
-	}
-	// Others will get this answer: it must not end with the request that happened to ask.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
-	defer cancel()
-	doc, err := c.look(ctx)
-	if err != nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.doc == nil {
-			return nil, err
-		}
-		stale := *c.doc
-		stale.Database.OK = false
-		return &stale, nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.doc, c.till = doc, c.now().Add(c.every)
-	return doc, nil
+	c.log.WarnContext(ctx, "pipeline state is out of reach", "error", err)
+	stale := *last
+	stale.Database.OK = false
+	return &stale, nil
 }
 
-func (c *pipelineCache) look(ctx context.Context) (*pipelineDoc, error) {
+func (c *pipelineCache) look(ctx context.Context) (pipelineDoc, error) {
 	depth, queueErr := c.queue.Depth(ctx)
 	backlog := depth.Visible+depth.InFlight > 0
 	started := time.Now()
 	a, err := c.store.Activity(ctx, backlog)
 	if err != nil {
-		return nil, err
+		return pipelineDoc{}, err
 	}
 	latency := time.Since(started)
 	totals, err := c.totals.until(ctx, a.At)
 	if err != nil {
-		return nil, err
+		return pipelineDoc{}, err
 	}
 	doc := newPipelineDoc(&a, depth, totals)
 	doc.Queue.OK = queueErr == nil
 	doc.Database = databaseDoc{OK: true, LatencyMS: round(latency.Seconds()*1000, 1)}
-	if queueErr != nil && errors.Is(queueErr, context.DeadlineExceeded) {
-		return nil, queueErr
+	if queueErr != nil {
+		c.log.WarnContext(ctx, "queue depth is out of reach", "error", queueErr)
 	}
 	return doc, nil
 }
 
-func newPipelineDoc(a *ledger.Activity, depth telemetry.QueueDepth, t ledger.Totals) *pipelineDoc {
-	doc := &pipelineDoc{
+func newPipelineDoc(a *ledger.Activity, depth telemetry.QueueDepth, t ledger.Totals) pipelineDoc {
+	doc := pipelineDoc{
 		At:                  a.At,
 		AcceptedBatchesPerS: round(a.Accepted10.Batches, 1), ProcessedBatchesPerS: round(a.Processed10.Batches, 1),
 		SamplesPerS:           round(a.Processed10.Samples, 1),

@@ -41,6 +41,7 @@ type Server struct {
 	deps     Deps
 	router   chi.Router
 	pipeline *pipelineCache
+	today    *shared[dayReport]
 	heavy    chan struct{}
 	streams  chan struct{}
 	drained  chan struct{}
@@ -72,7 +73,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, deps: deps,
-		pipeline: newPipelineCache(deps.Store, deps.Queue, cfg.PipelineEvery, cfg.QueryTimeout, deps.Now),
+		pipeline: newPipelineCache(cfg, deps),
+		today:    newShared[dayReport](),
 		heavy:    make(chan struct{}, cfg.HeavyQueries),
 		streams:  make(chan struct{}, cfg.MaxStreams),
 		drained:  make(chan struct{}),
@@ -121,3 +123,6 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 	r.Get("/portal/*", page.ServeHTTP)
 	s.router = r
 }
+
+// Routes lists what the server answers to.
+func (s *Server) Routes() chi.Routes { return s.router }
