@@ -1,0 +1,125 @@
+package portal
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func get(t *testing.T, h http.Handler, path string, header map[string]string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	for k, v := range header {
+		r.Header.Set(k, v)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestPageIsStrictAndComplete(t *testing.T) {
+	h, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := get(t, h, "/", nil)
+	if page.Code != http.StatusOK || !strings.HasPrefix(page.Header().Get("Content-Type"), "text/html") {
+		t.Fatalf("page: %d %s", page.Code, page.Header().Get("Content-Type"))
+	}
+	policy := page.Header().Get("Content-Security-Policy")
+	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "http") {
+		t.Errorf("policy %q", policy)
+	}
+	if page.Header().Get("X-Content-Type-Options") != "nosniff" {
+		t.Error("no nosniff")
+	}
+	body := page.Body.String()
+	if regexp.MustCompile(`<script>|<style>|\son\w+=|\sstyle=`).MatchString(body) {
+		t.Error("the page has inline script or style")
+	}
+	// Everything that the page and its modules refer to is there.
+	refs := regexp.MustCompile(`(?:src|href)="(/[^"]+)"|from '([^']+)'`)
+	seen := map[string]bool{"/openapi.json": true}
+	var follow func(base, text string)
+	follow = func(base, text string) {
+		for _, m := range refs.FindAllStringSubmatch(text, -1) {
+			ref := m[1] + strings.Replace(m[2], "./", "/portal/", 1)
+			if seen[ref] {
+				continue
+			}
+			seen[ref] = true
+			w := get(t, h, ref, nil)
+			if w.Code != http.StatusOK {
+				t.Errorf("%s refers to %s: %d", base, ref, w.Code)
+			}
+			if strings.HasSuffix(ref, ".js") && !strings.Contains(ref, "third_party") {
+				follow(ref, w.Body.String())
+			}
+		}
+	}
+	follow("/", body)
+	if len(seen) < 12 {
+		t.Errorf("only %d files found: %v", len(seen), seen)
+	}
+}
+
+func TestFilesAreCachedAndCompressed(t *testing.T) {
+	h, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "/portal/portal.css"
+	plain := get(t, h, path, nil)
+	zipped := get(t, h, path, map[string]string{"Accept-Encoding": "br, gzip"})
+	z, err := gzip.NewReader(bytes.NewReader(zipped.Body.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(z)
+	if err != nil || !bytes.Equal(body, plain.Body.Bytes()) {
+		t.Errorf("gzip: %d bytes, %v; want %d", len(body), err, plain.Body.Len())
+	}
+	tag := zipped.Header().Get("ETag")
+	if tag == plain.Header().Get("ETag") {
+		t.Error("two representations share an ETag")
+	}
+	again := get(t, h, path, map[string]string{"Accept-Encoding": "gzip", "If-None-Match": tag})
+	if again.Code != http.StatusNotModified || again.Body.Len() != 0 {
+		t.Errorf("with its ETag: %d, %d bytes", again.Code, again.Body.Len())
+	}
+	for _, path := range []string{"/portal/none.js", "/portal/", "/portal/../portal.go", "/portal/third_party/refresh", "/portal/index.html"} {
+		if w := get(t, h, path, nil); w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+}
+
+// The libraries are what SHA256SUMS says; third_party/refresh fetches them again.
+func TestThirdPartyIsPinned(t *testing.T) {
+	sums, err := os.ReadFile("third_party/SHA256SUMS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(sums)), "\n")
+	for _, line := range lines {
+		sum, name, _ := strings.Cut(line, "  ")
+		body, err := files.ReadFile("third_party/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%x", sha256.Sum256(body)); got != sum {
+			t.Errorf("%s is not as pinned", name)
+		}
+	}
+	if len(lines) != 7 {
+		t.Errorf("%d files are pinned, want 7", len(lines))
+	}
+}

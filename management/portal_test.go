@@ -1,0 +1,58 @@
+package management_test
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/carasso/carasso/internal/credential"
+)
+
+// TestPortalInABrowser drives the page in chromium. SCREENSHOT names a file for a picture.
+func TestPortalInABrowser(t *testing.T) {
+	const howTo = "run `.ci/setup browser`, or: apt-get install chromium nodejs npm && (cd management/portal/e2e && npm ci)"
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Fatalf("node is missing: %s", howTo)
+	}
+	chromium := os.Getenv("CHROMIUM")
+	if chromium == "" {
+		for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+			if chromium, err = exec.LookPath(name); err == nil {
+				break
+			}
+		}
+	}
+	if chromium == "" {
+		t.Fatalf("chromium is missing: %s", howTo)
+	}
+	if _, err := os.Stat("portal/e2e/node_modules/playwright-core"); err != nil {
+		t.Fatalf("playwright-core is missing: %s", howTo)
+	}
+
+	b := newBench(t, nil)
+	speeds := map[string]int{}
+	for edge, kmh := range b.store.town.speeds {
+		speeds[strconv.FormatUint(uint64(edge), 10)] = int(math.Round(kmh))
+	}
+	expected, err := json.Marshal(map[string]any{"speeds": speeds, "exact": true, "backlog": 6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, "portal.mjs", b.URL, b.token(t, credential.Analyst))
+	cmd.Dir = "portal/e2e"
+	cmd.WaitDelay = 10 * time.Second
+	cmd.Env = append(os.Environ(), "EXPECTED="+string(expected), "CHROMIUM="+chromium)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("portal in the browser: %v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
