@@ -129,9 +129,17 @@ func TestImportDelaware(t *testing.T) {
 	}
 }
 
+// village is a crossing of two roads.
+const village = `<osm version="0.6">
+<node id="1" lat="42.5" lon="1.50"/><node id="2" lat="42.5" lon="1.51"/><node id="3" lat="42.5" lon="1.52"/>
+<node id="4" lat="42.49" lon="1.51"/><node id="5" lat="42.51" lon="1.51"/>
+<way id="10"><nd ref="1"/><nd ref="2"/><nd ref="3"/><tag k="highway" v="primary"/></way>
+<way id="11"><nd ref="4"/><nd ref="2"/><nd ref="5"/><tag k="highway" v="residential"/></way>
+</osm>`
+
 func TestImportWritesCurrentLast(t *testing.T) {
 	boom := errors.New("boom")
-	for _, stop := range []string{"/14/", "tiles/roads/", "manifest.json"} {
+	for _, stop := range []string{"/14/", "tiles/roads/", "manifest.json", road.CurrentKey} {
 		objects := newMemory()
 		objects.fail = func(key string) error {
 			if strings.Contains(key, stop) {
@@ -139,16 +147,45 @@ func TestImportWritesCurrentLast(t *testing.T) {
 			}
 			return nil
 		}
-		f, err := os.Open(osmTestdata(t, "andorra-latest.osm.bz2"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		if _, err := mapdata.Import(t.Context(), f, objects, mapdata.ImportOptions{}); !errors.Is(err, boom) {
+		if _, err := mapdata.Import(t.Context(), strings.NewReader(village), objects, mapdata.ImportOptions{}); !errors.Is(err, boom) {
 			t.Fatalf("%s: %v", stop, err)
 		}
 		if _, ok := objects.m[road.CurrentKey]; ok {
 			t.Errorf("%s failed, and yet the map is current", stop)
 		}
+		objects.fail = nil // tried again
+		if _, err := mapdata.Import(t.Context(), strings.NewReader(village), objects, mapdata.ImportOptions{}); err != nil {
+			t.Errorf("%s, again: %v", stop, err)
+		}
+		if objects.last != road.CurrentKey {
+			t.Errorf("%s was written last", objects.last)
+		}
+	}
+}
+
+func TestImportVersionIsOfTheRoads(t *testing.T) {
+	objects := newMemory()
+	first, err := mapdata.Import(t.Context(), strings.NewReader(village), objects, mapdata.ImportOptions{})
+	if err != nil || first.Segments != 4 || first.Edges != 8 || first.Nodes != 5 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	// Another file with the same roads writes nothing.
+	puts := objects.puts
+	same := strings.Replace(village, `<way id="10">`, `<node id="9" lat="0" lon="0"/><way id="77">`, 1)
+	second, err := mapdata.Import(t.Context(), strings.NewReader(same), objects, mapdata.ImportOptions{})
+	if diff := cmp.Diff(first, second); diff != "" || err != nil || objects.puts != puts {
+		t.Errorf("%v, %d objects written: %s", err, objects.puts-puts, diff)
+	}
+	// Another road is another map, and the old one can be made current again.
+	third, err := mapdata.Import(t.Context(), strings.NewReader(strings.Replace(village, "primary", "trunk", 1)), objects, mapdata.ImportOptions{})
+	if err != nil || third.Version == first.Version || string(objects.m[road.CurrentKey]) != third.Version {
+		t.Errorf("version %s, current %s: %v", third.Version, objects.m[road.CurrentKey], err)
+	}
+	if _, err := mapdata.Import(t.Context(), strings.NewReader(village), objects, mapdata.ImportOptions{}); err != nil || string(objects.m[road.CurrentKey]) != first.Version {
+		t.Errorf("current is %s: %v", objects.m[road.CurrentKey], err)
+	}
+	none := `<osm><node id="1" lat="1" lon="1"/></osm>`
+	if _, err := mapdata.Import(t.Context(), strings.NewReader(none), objects, mapdata.ImportOptions{}); !errors.Is(err, mapdata.ErrNoRoads) {
+		t.Errorf("without roads: %v", err)
 	}
 }
