@@ -238,13 +238,13 @@ func TestPipelineIsSharedAndSurvivesTheDatabase(t *testing.T) {
 		}
 		LagS float64 `json:"lag_s"`
 	}
-	if err := json.Unmarshal(doc, &p); err != nil || res.StatusCode != 200 || p.Database.OK {
+	if err := json.Unmarshal(doc, &p); err != nil || res.StatusCode != http.StatusOK || p.Database.OK {
 		t.Errorf("with the database away: %d %s", res.StatusCode, doc)
 	}
 	if p.Totals.Handled != 1010 || p.LagS != 0.6 || p.Freshness["speeds"].P95S == 0 {
 		t.Errorf("figures %s", doc)
 	}
-	if res, doc := b.do(t, "GET", "/v1/ledger", token, nil); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || strings.Contains(string(doc), "refused") {
+	if res, doc := b.do(t, "GET", "/v1/ledger", token, nil); res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" || strings.Contains(string(doc), "refused") {
 		t.Errorf("ledger without a database: %d %s", res.StatusCode, doc)
 	}
 }
@@ -267,7 +267,7 @@ func TestStreamSendsAndEndsWithDrain(t *testing.T) {
 	if !lines.Scan() || lines.Text() != "event: pipeline" || !lines.Scan() || !strings.HasPrefix(lines.Text(), `data: {"at":`) {
 		t.Fatalf("stream began with %q", lines.Text())
 	}
-	if res, doc := b.do(t, "GET", "/v1/pipeline/stream", token, nil); res.StatusCode != 503 {
+	if res, doc := b.do(t, "GET", "/v1/pipeline/stream", token, nil); res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a second stream: %d %s", res.StatusCode, doc)
 	}
 	if err := b.server.Drain(t.Context()); err != nil {
@@ -294,7 +294,7 @@ func TestLedgerDocument(t *testing.T) {
 			Balanced   bool
 			Crosscheck map[string]any
 		}
-		if err := json.Unmarshal(doc, &l); err != nil || res.StatusCode != 200 {
+		if err := json.Unmarshal(doc, &l); err != nil || res.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %d %s", query, res.StatusCode, doc)
 		}
 		if !l.Balanced || l.Totals["in_flight"] != 48 || len(l.Rows) != 1 || len(l.Rows[0].Gaps) != 1 || l.Rows[0].Gaps[0].State != "in_flight" {

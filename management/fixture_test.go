@@ -216,7 +216,7 @@ func vehicles(n int) (v learn.Vehicles) {
 func speedRow(edge road.Edge, bucket time.Time, n, cars int, kmh float64) learn.SpeedRow {
 	r := learn.SpeedRow{BucketMS: bucket.UnixMilli(), Edge: uint64(edge)}
 	for i := range n {
-		r.Speed.Add(uint16((kmh+float64(i%9-4))/learn.CMPSToKMH), 0)
+		r.Add(uint16((kmh+float64(i%9-4))/learn.CMPSToKMH), 0)
 	}
 	r.Vehicles = vehicles(cars)
 	return r

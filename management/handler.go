@@ -59,7 +59,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 const gzipMin = 1 << 10
 
 var gzipPool = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) //nolint:errcheck // the level is valid
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
 	return z
 }}
 
@@ -76,7 +76,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, contentType strin
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Add("Vary", "Accept-Encoding")
 	if len(body) < gzipMin || !acceptsGzip(r) {
-		_, _ = w.Write(body) //nolint:errcheck // the client is gone
+		_, _ = w.Write(body) // an error: the client is gone
 		return
 	}
 	h.Set("Content-Encoding", "gzip")
@@ -86,8 +86,8 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, contentType strin
 	}
 	defer gzipPool.Put(z)
 	z.Reset(w)
-	_, _ = z.Write(body) //nolint:errcheck // the client is gone
-	_ = z.Close()        //nolint:errcheck // the client is gone
+	_, _ = z.Write(body) // an error: the client is gone
+	_ = z.Close()        // the same
 }
 
 // acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3) as far as it matters: gzip or * is
@@ -108,11 +108,11 @@ func acceptsGzip(r *http.Request) bool {
 }
 
 // withHeavy runs f when fewer than Config.HeavyQueries others do.
-func (s *Server) withHeavy(ctx context.Context, f func() error) error {
+func (s *Server) withHeavy(ctx context.Context, f func(context.Context) error) error {
 	select {
 	case s.heavy <- struct{}{}:
 		defer func() { <-s.heavy }()
-		return f()
+		return f(ctx)
 	case <-ctx.Done():
 		return &problem.Problem{
 			Kind: problem.Overloaded, RetryAfter: 2 * time.Second,

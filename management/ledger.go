@@ -95,8 +95,8 @@ func (s *Server) getLedger(r *http.Request) (any, error) {
 		return s.lastDay(r.Context(), by)
 	}
 	var doc ledgerDoc
-	err := s.withHeavy(r.Context(), func() error {
-		report, err := s.deps.Store.Ledger(r.Context(), from, to)
+	err := s.withHeavy(r.Context(), func(ctx context.Context) error {
+		report, err := s.deps.Store.Ledger(ctx, from, to)
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (s *Server) getLedger(r *http.Request) (any, error) {
 		if !claims {
 			return nil
 		}
-		claimed, err := s.deps.Store.ClaimedIn(r.Context(), from, to)
+		claimed, err := s.deps.Store.ClaimedIn(ctx, from, to)
 		doc.Crosscheck.ClaimedBatches, doc.Crosscheck.ClaimedSamples = &claimed.Batches, &claimed.Samples
 		doc.Crosscheck.Consistent = doc.Crosscheck.Consistent && claimed == report.Manifest
 		return err
@@ -123,7 +123,7 @@ func (s *Server) lastDay(ctx context.Context, by string) (any, error) {
 	report, err := s.today.get(ctx, s.deps.Now, time.Second, s.cfg.QueryTimeout, func(ctx context.Context) (d dayReport, err error) {
 		d.to = s.deps.Now().UTC()
 		d.from = d.to.Add(-24 * time.Hour)
-		err = s.withHeavy(ctx, func() error {
+		err = s.withHeavy(ctx, func(ctx context.Context) error {
 			d.Report, err = s.deps.Store.Ledger(ctx, d.from, d.to)
 			return err
 		})

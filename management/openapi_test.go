@@ -206,7 +206,7 @@ func TestExamplesAndAnswersFitTheSchemas(t *testing.T) {
 						body = strings.NewReader(`{"batches":[{"vehicle_id":"a","batch_id":"0193a5f0-7c1e-7b7a-8f3e-2d4c6b8a0e12"},{"vehicle_id":"b","batch_id":"0193a5f0-7c1e-7b7a-8f3e-2d4c6b8a0e12"}]}`)
 						res, doc = b.do(t, "POST", url, token, body)
 					}
-					if res.StatusCode != 200 || res.Header.Get("Content-Type") != contentType {
+					if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != contentType {
 						t.Errorf("%s: %d %s, want %s", url, res.StatusCode, res.Header.Get("Content-Type"), contentType)
 					}
 					var v any

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -43,7 +44,7 @@ func TestAnswersFromPostgreSQL(t *testing.T) {
 	get := func(path string, v any) {
 		t.Helper()
 		res, doc := b.do(t, "GET", path, b.token(t, credential.Analyst), nil)
-		if res.StatusCode != 200 {
+		if res.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %d %s", path, res.StatusCode, doc)
 		}
 		if err := json.Unmarshal(doc, v); err != nil {

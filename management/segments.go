@@ -99,7 +99,7 @@ func (s *Server) getSegments(r *http.Request) (any, error) {
 		return nil, err
 	}
 	doc := segmentsDoc{Type: "FeatureCollection", Features: []feature{}, From: q.from, To: q.to, K: s.cfg.K}
-	err := s.withHeavy(r.Context(), func() error { return s.fillSegments(r.Context(), q, &doc) })
+	err := s.withHeavy(r.Context(), func(ctx context.Context) error { return s.fillSegments(ctx, q, &doc) })
 	return doc, err
 }
 

@@ -30,7 +30,7 @@ type bench struct {
 	client *http.Client
 }
 
-func newBench(t testing.TB, adjust func(*management.Config, *management.Deps)) *bench {
+func newBench(t *testing.T, adjust func(*management.Config, *management.Deps)) *bench {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -59,16 +59,16 @@ func newBench(t testing.TB, adjust func(*management.Config, *management.Deps)) *
 		t.Fatal(err)
 	}
 	b.Server = httptest.NewServer(b.server)
-	b.client = b.Server.Client()
+	b.client = b.Client()
 	t.Cleanup(func() {
 		_ = b.server.Drain(context.Background())
 		b.client.CloseIdleConnections()
-		b.Server.Close()
+		b.Close()
 	})
 	return b
 }
 
-func (b *bench) token(t testing.TB, role credential.Role) string {
+func (b *bench) token(t *testing.T, role credential.Role) string {
 	t.Helper()
 	token, err := b.issuer.Role("tester", role, time.Hour)
 	if err != nil {
@@ -77,8 +77,14 @@ func (b *bench) token(t testing.TB, role credential.Role) string {
 	return token
 }
 
+// reply is what an answer says besides its body.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // do sends a request with a token ("" for none) and reads the answer.
-func (b *bench) do(t testing.TB, method, path, token string, body io.Reader) (*http.Response, []byte) {
+func (b *bench) do(t *testing.T, method, path, token string, body io.Reader) (reply, []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, b.URL+path, body)
 	if err != nil {
@@ -99,5 +105,5 @@ func (b *bench) do(t testing.TB, method, path, token string, body io.Reader) (*h
 	if err != nil {
 		t.Fatal(err)
 	}
-	return res, doc
+	return reply{res.StatusCode, res.Header}, doc
 }

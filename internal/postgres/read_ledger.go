@@ -14,7 +14,7 @@ import (
 )
 
 // The ledger's proof works on runs: the envelopes of one receiver, one hour and one chunk of
-// 4,096 sequence numbers. One pass sums them up. A run without holes is proved by its
+// 256 sequence numbers. One pass sums them up. A run without holes is proved by its
 // first and last running total; only runs with holes, and the seams between runs, are
 // looked at envelope by envelope.
 const ledgerRuns = `SELECT date_trunc('hour', accepted_at, 'UTC') AS hour, receiver, count(*), min(seq), max(seq),
@@ -22,7 +22,7 @@ const ledgerRuns = `SELECT date_trunc('hour', accepted_at, 'UTC') AS hour, recei
 	sum(batches), sum(samples), sum(archived), sum(archived_samples), sum(duplicate), sum(duplicate_samples),
 	sum(quarantined), sum(quarantined_samples)
 FROM envelope WHERE accepted_at >= $1 AND accepted_at < $2
-GROUP BY hour, receiver, seq >> 12`
+GROUP BY hour, receiver, seq >> 8`
 
 type run struct {
 	hour         time.Time

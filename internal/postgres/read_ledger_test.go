@@ -139,6 +139,7 @@ func oracle(runs [][]*sealed, from, to time.Time) (totals ledger.Account, byHour
 }
 
 func TestLedgerAgainstOracle(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
@@ -200,6 +201,7 @@ func TestLedgerAgainstOracle(t *testing.T) {
 
 // Whatever a worker miscounts must show.
 func TestLedgerShowsWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	for name, damage := range map[string]string{
 		"a batch archived twice": "UPDATE envelope SET archived = archived + 1 WHERE seq = 5",
 		"a batch forgotten":      "UPDATE envelope SET archived = archived - 1, archived_samples = archived_samples - 10 WHERE seq = 5",
