@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +32,8 @@ type upCmd struct {
 	Fleet         int     `default:"1000" help:"Simulated cars; 0 starts none."`
 	FleetRate     float64 `default:"0" help:"Batches a second of all simulated cars together; 0: each samples at 1 Hz."`
 	Quiet         bool    `help:"No live status line."`
+	// Parts is for measuring one part by itself; the data folder still has one process at a time.
+	Parts []string `default:"receiver,worker,management" enum:"receiver,worker,management" help:"Parts that run: ${enum}."`
 }
 
 // Run implements the subcommand. It returns when ctx has ended and everything has stopped:
@@ -60,35 +63,43 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 		return err
 	}
 	reg := service.NewRegistry()
-	rc, err := newReceiver(c.receiverFlags.config(), e.backends, id, log, reg)
-	if err != nil {
-		return err
-	}
 	maps := newRoads(e.objects, log)
 	if err := maps.refresh(ctx); err != nil {
-		return errors.Join(err, rc.Shutdown(ctx))
-	}
-	m, err := newManagement(e.backends, db, id, maps, log, reg)
-	if err != nil {
-		return errors.Join(err, rc.Shutdown(ctx))
-	}
-	w, err := newWorker(c.workerFlags, "up", e.backends, db, maps, log, reg)
-	if err != nil {
-		return errors.Join(err, rc.Shutdown(ctx))
+		return err
 	}
 	health := service.NewHealth()
-	health.Add("receiver", rc.Ready)
 	health.Add("database", db.Ping)
 	health.Add("queue", func(context.Context) error { return e.nats.Healthy() })
 
+	deps := service.Deps{Handler: noRoutes(), Logger: log, Gatherer: reg, Health: health}
+	background := []func(context.Context, string) error{beside(id.run), beside(maps.run)}
+	if slices.Contains(c.Parts, "worker") {
+		w, err := newWorker(c.workerFlags, "up", e.backends, db, maps, log, reg)
+		if err != nil {
+			return err
+		}
+		background = append(background, beside(w.run))
+	}
+	if slices.Contains(c.Parts, "management") {
+		m, err := newManagement(e.backends, db, id, maps, log, reg)
+		if err != nil {
+			return err
+		}
+		deps.Handler, deps.Drain = m, append(deps.Drain, m.Drain)
+	}
+	if slices.Contains(c.Parts, "receiver") {
+		rc, err := newReceiver(c.receiverFlags.config(), e.backends, id, log, reg)
+		if err != nil {
+			return err
+		}
+		health.Add("receiver", rc.Ready)
+		deps.Handler, deps.Drain = chain("/v1/batches", rc.Routes(), deps.Handler), append(deps.Drain, rc.Shutdown)
+	}
 	running := &upRun{upCmd: c, started: started, issuer: issuer, maps: maps, db: db, e: e, log: log}
-	return serve(ctx, c.serverFlags, service.Deps{
-		Handler: chain("/v1/batches", rc.Routes(), m), Logger: log, Gatherer: reg, Health: health,
-		Drain: []func(context.Context) error{rc.Shutdown, m.Drain},
-	}, beside(id.run), beside(maps.run), beside(w.run), func(bg context.Context, url string) error {
+	return serve(ctx, c.serverFlags, deps, append(background, func(bg context.Context, url string) error {
 		running.url = url
 		return running.demo(ctx, bg)
-	})
+	})...)
 }
 
 // upRun is what the embedded mode does beside serving.
