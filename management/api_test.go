@@ -297,7 +297,7 @@ func TestLedgerDocument(t *testing.T) {
 		if err := json.Unmarshal(doc, &l); err != nil || res.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %d %s", query, res.StatusCode, doc)
 		}
-		if !l.Balanced || l.Totals["in_flight"] != 48 || len(l.Rows) != 1 || len(l.Rows[0].Gaps) != 1 || l.Rows[0].Gaps[0].State != "in_flight" {
+		if !l.Balanced || l.Totals["in_flight"] != 48 || len(l.Rows) != 2 || len(l.Rows[1].Gaps) != 1 || l.Rows[1].Gaps[0].State != "in_flight" {
 			t.Errorf("%s: %s", query, doc)
 		}
 		if (l.Rows[0].Receiver != "") != (query == "?by=receiver") {

@@ -162,7 +162,7 @@ func (s *fakeStore) Ledger(context.Context, time.Time, time.Time) (ledger.Report
 	}
 	hour := s.now().UTC().Truncate(time.Hour)
 	return ledger.Report{
-		Hours:    []ledger.Hour{{Start: hour, Receiver: fakeReceiver, Account: a}},
+		Hours:    []ledger.Hour{{Start: hour.Add(-time.Hour), Receiver: fakeReceiver}, {Start: hour, Receiver: fakeReceiver, Account: a}},
 		Gaps:     []ledger.Gap{{Receiver: fakeReceiver, FromSeq: 9, ToSeq: 9, Envelopes: 1, Count: a.InFlight, Hour: hour, Confirmed: true}},
 		Manifest: a.Archived, Handled: a.Archived,
 	}, s.look()

@@ -9,7 +9,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/carasso/carasso/internal/problem"
@@ -172,7 +171,7 @@ func newLedgerDoc(report *ledger.Report, by string) ledgerDoc {
 		a := accounts[k]
 		row := ledgerRow{
 			Hour: time.UnixMilli(k.hour).UTC(), accountDoc: newAccountDoc(a), Balanced: a.Balanced(),
-			Gaps: slices.Concat([]gapDoc{}, gaps[k]),
+			Gaps: append([]gapDoc{}, gaps[k]...),
 		}
 		if by == "receiver" {
 			row.Receiver = telemetry.BatchID(k.receiver).String()

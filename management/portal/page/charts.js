@@ -13,8 +13,9 @@ function sized(u, el) {
   return observer;
 }
 
-/** A sparkline of up to two series over the last minutes; push(t, values) adds to it. */
-export function sparkline(el, series, { keep = 300 } = {}) {
+/** A sparkline of up to two series over the last minutes; push(t, values) adds to it.
+ * The scale reaches at least to `least`. */
+export function sparkline(el, series, { keep = 300, least = 1e-6 } = {}) {
   const data = [[], ...Array.from({ length: series }, () => [])];
   const stroke = (i) => () => css(`--series-${i}`);
   const u = new uPlot({
@@ -25,7 +26,7 @@ export function sparkline(el, series, { keep = 300 } = {}) {
     cursor: { show: false },
     select: { show: false },
     axes: [{ show: false }, { show: false }],
-    scales: { x: { time: true }, y: { range: (_, lo, hi) => [0, Math.max(hi * 1.08, 1e-6)] } },
+    scales: { x: { time: true }, y: { range: (_, lo, hi) => [0, Math.max(hi * 1.08, least)] } },
     series: [{}, ...Array.from({ length: series }, (_, i) => ({
       stroke: stroke(i + 1), width: 1.75, points: { show: false }, spanGaps: true,
       fill: i === 0 ? () => `${css('--series-1')}1a` : undefined,

@@ -11,6 +11,7 @@ export const time = (t) => clock.format(new Date(t));
 
 /** Seconds as [number, unit]. */
 export function duration(s) {
+  if (s < 0.0005) return ['0', 's'];
   if (s < 0.9995) return [String(Math.round(s * 1000)), 'ms'];
   if (s < 120) return [s < 10 ? s.toFixed(1) : String(Math.round(s)), 's'];
   if (s < 7200) return [String(Math.round(s / 60)), 'min'];

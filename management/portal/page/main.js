@@ -99,8 +99,9 @@ const ui = {
     const features = view.inView();
     segment.update(features);
     listSlowest(features);
-    if (features.length) this.clearNote();
-    else if (!this.seen) this.note('small', 'Waiting for the first speeds');
+    if (view.zoomedOut()) this.note('small', 'Zoom in to see speeds');
+    else if (features.length || this.seen) this.clearNote();
+    else this.note('small', 'Waiting for the first speeds');
     this.seen ||= features.length > 0;
   },
 };

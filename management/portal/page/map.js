@@ -51,8 +51,11 @@ export async function startMap(theme, ui) {
     // Ask the server whether a tile is still the newest, rather than the cache.
     transformRequest: (url) => ({ url, cache: 'no-cache' }),
   });
+  // Nothing moves below the zoom at which speeds begin: rather begin with a part of the map.
+  const speedsFrom = sources.speeds.minzoom;
+  if (map.getZoom() < speedsFrom) map.jumpTo({ zoom: speedsFrom + 0.1 });
   map.touchZoomRotate.disableRotation();
-  map.addControl(new maplibregl.NavigationControl({ showCompass: false }), 'top-right');
+  map.addControl(new maplibregl.NavigationControl({ showCompass: false, visualizePitch: false }), 'top-right');
   map.addControl(new maplibregl.AttributionControl({ compact: false }), 'bottom-right');
   map.addControl(new maplibregl.ScaleControl({ maxWidth: 90 }), 'bottom-left');
 
@@ -106,6 +109,8 @@ export async function startMap(theme, ui) {
       const box = line.reduce((b, p) => b.extend(p), new maplibregl.LngLatBounds(line[0], line[0]));
       map.fitBounds(box, { padding: padding(), maxZoom: Math.max(map.getZoom(), 15), duration: reduced ? 0 : 900 });
     },
+    /** Whether speeds are drawn at this zoom. */
+    zoomedOut: () => map.getZoom() < speedsFrom,
     /** The speeds in view, each edge once. */
     inView() {
       if (!map.getLayer('speeds')) return [];

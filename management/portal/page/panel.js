@@ -34,12 +34,12 @@ export function element(tag, className, text) {
 
 export function startPanel() {
   let charts = null;
-  const chart = (name, series) => sparkline(document.querySelector(`[data-chart="${name}"]`), series);
+  const chart = (name, series, options) => sparkline(document.querySelector(`[data-chart="${name}"]`), series, options);
   return {
     /** Shows a document of /v1/pipeline. */
     pipeline(p) {
       $('figures').hidden = false;
-      charts ??= { flow: chart('flow', 2), fresh: chart('fresh', 2), queue: chart('queue', 1) };
+      charts ??= { flow: chart('flow', 2), fresh: chart('fresh', 2), queue: chart('queue', 1, { least: 1 }) };
       const fresh = p.freshness.speeds;
       set('accepted', rate(p.accepted_batches_per_s));
       set('processed', rate(p.processed_batches_per_s));

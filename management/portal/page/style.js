@@ -14,9 +14,10 @@ const rank = ['match', ['get', 'class'],
 // Widths in pixels by zoom; a base below is multiplied by the road's rank.
 const byZoom = (...stops) => ['interpolate', ['exponential', 1.5], ['zoom'], ...stops];
 const roadWidth = (plus) => byZoom(9, ['+', plus, ['*', 1.2, rank]], 13, ['+', plus, ['*', 3.6, rank]], 17, ['+', 2 * plus, ['*', 20, rank]]);
-const speedWidth = (plus) => byZoom(9, 1.1 + plus, 12, 1.9 + plus, 14, 3 + plus, 17, 7 + plus);
+const WIDTHS = [[9, 1.4], [12, 2.2], [14, 3.2], [17, 7]];
+const speedWidth = (plus) => byZoom(...WIDTHS.flatMap(([z, w]) => [z, w + plus]));
 // To the right of the direction of travel, so that the two directions lie side by side.
-const side = byZoom(9, 0.8, 12, 1.5, 14, 2.4, 17, 6);
+const side = byZoom(9, 0.9, 12, 1.6, 14, 2.4, 17, 6);
 
 function speedColour(c) {
   const steps = [];
@@ -43,11 +44,11 @@ export function style(theme, sources) {
       { id: 'speeds', type: 'line', ...source('speeds'), layout: { ...round, 'line-sort-key': ['-', 2, ratio] },
         paint: { 'line-color': speedColour(c), 'line-offset': side,
           // Slow stretches are drawn a little wider: not by colour alone.
-          'line-width': byZoom(...[[9, 1.1], [12, 1.9], [14, 3], [17, 7]].flatMap(([z, w]) =>
+          'line-width': byZoom(...WIDTHS.flatMap(([z, w]) =>
             [z, ['case', ['boolean', ['feature-state', 'hover'], false], w + 3, ['<', ratio, 0.35], w * 1.35, w]])) } },
       { id: 'speeds-reach', type: 'line', ...source('speeds'),
         paint: { 'line-color': '#000', 'line-opacity': 0, 'line-width': 14, 'line-offset': side } },
-      { id: 'road-names', type: 'symbol', ...source('roads'), minzoom: 12.5, filter: ['all', ['has', 'name'], ['!=', ['get', 'name'], '']],
+      { id: 'road-names', type: 'symbol', ...source('roads'), minzoom: 11, filter: ['all', ['has', 'name'], ['!=', ['get', 'name'], '']],
         layout: { 'symbol-placement': 'line', 'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': byZoom(12, 10.5, 17, 14),
           'symbol-sort-key': ['-', 1, rank], 'text-max-angle': 35, 'text-padding': 12, 'symbol-spacing': 380 },
         paint: { 'text-color': c.label, 'text-halo-color': c.labelHalo, 'text-halo-width': 1.6 } },
