@@ -44,9 +44,9 @@ lint: $(BIN)/golangci-lint ## Check formatting, lint rules and the import table
 
 .PHONY: bench
 bench: build ## Measure the pipeline end to end and print the table
-	@.ci/setup postgres
+	@.ci/setup postgres localstack
 	@$(GO) mod download github.com/paulmach/osm
-	$(BIN)/carasso bench --map "$(MAP)" $(BENCHFLAGS)
+	@.ci/with-localstack $(BIN)/carasso bench --map "$(MAP)" $(BENCHFLAGS)
 
 .PHONY: microbench
 microbench: ## Run the Go benchmarks of the hot paths

@@ -22,7 +22,7 @@ import (
 type receiverFlags struct {
 	RateBatches float64       `default:"2" help:"Batches a second that one vehicle may send for long; beyond: 429."`
 	RateBurst   int           `default:"30" help:"Batches that one vehicle may send at once."`
-	Linger      time.Duration `default:"20ms" help:"How long an envelope waits for more batches before it is sent."`
+	Linger      time.Duration `default:"40ms" help:"How long an envelope waits for more batches before it is sent."`
 	InFlight    int64         `default:"64" help:"MiB of batches that may be in flight; beyond: 503."`
 }
 
@@ -46,6 +46,7 @@ type serverFlags struct {
 	TLSCert  string        `env:"CARASSO_TLS_CERT" help:"Certificate chain (PEM); with --tls-key the service speaks TLS."`
 	TLSKey   string        `env:"CARASSO_TLS_KEY" help:"Private key of the certificate."`
 	ClientCA string        `env:"CARASSO_CLIENT_CA" help:"CA certificates (PEM) that vehicles' client certificates are verified against (mTLS)."`
+	Pprof    string        `env:"CARASSO_PPROF" help:"Loopback address to serve Go profiles on (net/http/pprof); empty: nowhere."`
 	LameDuck time.Duration `default:"0s" env:"CARASSO_LAME_DUCK" help:"How long requests are still accepted after readiness went false, for load balancers to notice."`
 }
 
@@ -134,6 +135,13 @@ func serve(ctx context.Context, flags serverFlags, deps service.Deps, beside ...
 	}
 	deps.Logger.InfoContext(ctx, "listening", "url", url)
 
+	if flags.Pprof != "" {
+		stopProfiles, err := serveProfiles(ctx, flags.Pprof)
+		if err != nil {
+			return errors.Join(err, server.Close())
+		}
+		defer stopProfiles()
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, gctx := errgroup.WithContext(background)
