@@ -49,8 +49,8 @@ export function style(theme, sources) {
       { id: 'speeds-reach', type: 'line', ...source('speeds'),
         paint: { 'line-color': '#000', 'line-opacity': 0, 'line-width': 14, 'line-offset': side } },
       { id: 'road-names', type: 'symbol', ...source('roads'), minzoom: 11, filter: ['all', ['has', 'name'], ['!=', ['get', 'name'], '']],
-        layout: { 'symbol-placement': 'line', 'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': byZoom(12, 10.5, 17, 14),
-          'symbol-sort-key': ['-', 1, rank], 'text-max-angle': 35, 'text-padding': 12, 'symbol-spacing': 380 },
+        layout: { 'symbol-placement': 'line', 'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': byZoom(12, 10.5, 15, 11, 18, 14),
+          'symbol-sort-key': ['-', 1, rank], 'text-max-angle': 50, 'text-padding': 4, 'symbol-spacing': 220 },
         paint: { 'text-color': c.label, 'text-halo-color': c.labelHalo, 'text-halo-width': 1.6 } },
     ],
   };
