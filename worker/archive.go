@@ -10,6 +10,7 @@ import (
 	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/telemetry"
 )
 
 // archiver encodes a flush's new batches as Parquet, column by column, without building rows.
@@ -28,18 +29,20 @@ type placed struct {
 	place uint32
 }
 
-// chunk is about how many values go to a column at once.
-const chunk = 4096
+// block is how many batches are taken through all columns at once: few enough that their
+// samples stay in the processor's cache from one column to the next.
+const block = 256
 
 func newArchiver() (*archiver, error) {
 	definition := newArchiveSchema()
 	schema := definition.schema()
-	a := &archiver{values: make([]parquet.Value, 0, 2*chunk)}
+	a := &archiver{values: make([]parquet.Value, 0, 16*block)}
 	for i, path := range schema.Columns() {
 		c := definition.of(path)
 		if c == nil {
 			return nil, fmt.Errorf("archive schema: column %d, %v, has no source", i, path)
 		}
+		c.prepare(i)
 		a.columns = append(a.columns, c)
 	}
 	a.writer = parquet.NewWriter(&a.out, schema,
@@ -57,8 +60,20 @@ func (a *archiver) encode(w *work, envelopes []int) ([]byte, error) {
 	a.arrange(w, envelopes)
 	a.out.Reset()
 	a.writer.Reset(&a.out)
-	for i, to := range a.writer.ColumnWriters() {
-		if err := a.column(w, i, to); err != nil {
+	writers := a.writer.ColumnWriters()
+	for batches := range slices.Chunk(a.order, block) {
+		for i, to := range writers {
+			a.values = a.values[:0]
+			for _, p := range batches {
+				a.values = a.columns[i].appendValues(a.values, w, &w.batches[p.batch], i)
+			}
+			if _, err := to.WriteRowValues(a.values); err != nil {
+				return nil, fmt.Errorf("encode archive column %d: %w", i, err)
+			}
+		}
+	}
+	for i, to := range writers {
+		if err := to.Close(); err != nil {
 			return nil, fmt.Errorf("encode archive column %d: %w", i, err)
 		}
 	}
@@ -91,29 +106,8 @@ func (a *archiver) arrange(w *work, envelopes []int) {
 	})
 }
 
-// column writes one leaf column of all rows.
-func (a *archiver) column(w *work, index int, to *parquet.ColumnWriter) error {
-	c := a.columns[index]
-	values := a.values[:0]
-	for _, p := range a.order {
-		values = c.appendValues(values, w, &w.batches[p.batch], index)
-		if len(values) >= chunk { // only whole rows may be written
-			if _, err := to.WriteRowValues(values); err != nil {
-				return err
-			}
-			values = values[:0]
-		}
-	}
-	a.values = values
-	if _, err := to.WriteRowValues(values); err != nil {
-		return err
-	}
-	return to.Close()
-}
-
 // appendValues appends a batch's values in a leaf column. Levels are those of Dremel: the
-// first value of a list repeats at level 0, the others at 1; a list's presence adds one to
-// the definition level, a present optional value another.
+// first value of a list repeats at level 0, the others at 1.
 func (c *archiveColumn) appendValues(dst []parquet.Value, w *work, b *batch, index int) []parquet.Value {
 	repeated := 0
 	switch {
@@ -129,27 +123,40 @@ func (c *archiveColumn) appendValues(dst []parquet.Value, w *work, b *batch, ind
 		}
 	case c.edge != nil:
 		for _, e := range w.edges[b.s0:b.s1] {
-			v, defined := parquet.NullValue(), 1
-			if e != 0 {
-				v, defined = c.edge(e), 2
+			if e == 0 {
+				dst = append(dst, c.null[repeated])
+			} else {
+				dst = append(dst, c.edge(e).Level(repeated, 2, index))
 			}
-			dst = append(dst, v.Level(repeated, defined, index))
-			repeated = 1
-		}
-	case c.optional != 0:
-		for i := b.s0; i < b.s1; i++ {
-			v, defined := parquet.NullValue(), 1
-			if w.samples[i].Has&c.optional != 0 {
-				v, defined = c.sample(&w.samples[i]), 2
-			}
-			dst = append(dst, v.Level(repeated, defined, index))
 			repeated = 1
 		}
 	default:
-		for i := b.s0; i < b.s1; i++ {
-			dst = append(dst, c.sample(&w.samples[i]).Level(repeated, 1, index))
-			repeated = 1
+		return c.appendSamples(dst, w.samples[b.s0:b.s1], index)
+	}
+	return dst
+}
+
+func (c *archiveColumn) appendSamples(dst []parquet.Value, samples []telemetry.Sample, index int) []parquet.Value {
+	defined := 1
+	if c.optional != 0 {
+		defined = 2
+	}
+	repeated := 0
+	for i := range samples {
+		s := &samples[i]
+		switch {
+		case s.Has&c.optional != c.optional:
+			dst = append(dst, c.null[repeated])
+		case c.flag != 0 && s.On&c.flag != 0:
+			dst = append(dst, c.yes[repeated])
+		case c.flag != 0:
+			dst = append(dst, c.no[repeated])
+		case c.wide:
+			dst = append(dst, parquet.Int64Value(c.sample(s)).Level(repeated, defined, index))
+		default:
+			dst = append(dst, parquet.Int32Value(int32(c.sample(s))).Level(repeated, defined, index))
 		}
+		repeated = 1
 	}
 	return dst
 }

@@ -9,14 +9,29 @@ import (
 	"github.com/carasso/carasso/telemetry"
 )
 
-// archiveColumn says where a leaf column's values come from: exactly one of batch, sample, edge
-// and event is set. With optional, a sample's value is there only if it has the field.
+// archiveColumn says where a leaf column's values come from: exactly one of batch, sample, edge,
+// event and flag is set. With optional, a sample's value is there only if it has the field.
 type archiveColumn struct {
 	batch    func(*work, *batch) parquet.Value
-	sample   func(*telemetry.Sample) parquet.Value
+	sample   func(*telemetry.Sample) int64
+	wide     bool // sample's value takes 64 bits
 	event    func(*telemetry.Event) parquet.Value
 	edge     func(road.Edge) parquet.Value
+	flag     telemetry.Flag
 	optional telemetry.Field
+
+	// Values made once, by repetition level: most values of a flush are one of these.
+	null, no, yes [2]parquet.Value
+}
+
+// prepare makes the ready values for the leaf at index. A list's presence adds one to the
+// definition level, a present optional value another.
+func (c *archiveColumn) prepare(index int) {
+	for r := range 2 {
+		c.null[r] = parquet.NullValue().Level(r, 1, index)
+		c.no[r] = parquet.BooleanValue(false).Level(r, 2, index)
+		c.yes[r] = parquet.BooleanValue(true).Level(r, 2, index)
+	}
 }
 
 // archiveSchema builds the schema and its columns by the path of their names together.
@@ -71,25 +86,23 @@ func (a *archiveSchema) ofSamples() {
 		}
 		a.samples[name], a.columns["samples.list.element."+name] = n, c
 	}
-	number := func(name string, n parquet.Node, field telemetry.Field, f func(*telemetry.Sample) int32) {
-		add(name, n, &archiveColumn{optional: field, sample: func(s *telemetry.Sample) parquet.Value { return parquet.Int32Value(f(s)) }})
+	number := func(name string, n parquet.Node, field telemetry.Field, f func(*telemetry.Sample) int64) {
+		add(name, n, &archiveColumn{optional: field, sample: f})
 	}
 	traced, few := delta(parquet.Int(32)), dict(parquet.Int(32))
-	add("t", delta(parquet.Timestamp(parquet.Millisecond)), &archiveColumn{sample: func(s *telemetry.Sample) parquet.Value {
-		return parquet.Int64Value(s.T)
-	}})
+	add("t", delta(parquet.Timestamp(parquet.Millisecond)), &archiveColumn{wide: true, sample: func(s *telemetry.Sample) int64 { return s.T }})
 	add("edge", dict(parquet.Int(64)), &archiveColumn{edge: func(e road.Edge) parquet.Value { return parquet.Int64Value(int64(e)) }})
-	number("lat_e7", traced, 0, func(s *telemetry.Sample) int32 { return s.LatE7 })
-	number("lon_e7", traced, 0, func(s *telemetry.Sample) int32 { return s.LonE7 })
-	number("altitude_dm", traced, telemetry.HasAltitude, func(s *telemetry.Sample) int32 { return s.AltitudeDM })
-	number("speed_cmps", traced, telemetry.HasSpeed, func(s *telemetry.Sample) int32 { return int32(s.SpeedCMPS) })
-	number("heading_cdeg", traced, telemetry.HasHeading, func(s *telemetry.Sample) int32 { return int32(s.HeadingCDeg) })
-	number("accuracy_cm", traced, telemetry.HasAccuracy, func(s *telemetry.Sample) int32 { return int32(s.AccuracyCM) })
-	number("brake_cmps2", traced, telemetry.HasBrake, func(s *telemetry.Sample) int32 { return int32(s.BrakeCMPS2) })
-	number("wiper", few, telemetry.HasWiper, func(s *telemetry.Sample) int32 { return int32(s.Wiper) })
-	number("rain_pct", few, telemetry.HasRain, func(s *telemetry.Sample) int32 { return int32(s.RainPercent) })
-	number("outside_temp_dc", few, telemetry.HasOutsideTemp, func(s *telemetry.Sample) int32 { return int32(s.OutsideTempDC) })
-	number("friction_pct", few, telemetry.HasFriction, func(s *telemetry.Sample) int32 { return int32(s.FrictionPercent) })
+	number("lat_e7", traced, 0, func(s *telemetry.Sample) int64 { return int64(s.LatE7) })
+	number("lon_e7", traced, 0, func(s *telemetry.Sample) int64 { return int64(s.LonE7) })
+	number("altitude_dm", traced, telemetry.HasAltitude, func(s *telemetry.Sample) int64 { return int64(s.AltitudeDM) })
+	number("speed_cmps", traced, telemetry.HasSpeed, func(s *telemetry.Sample) int64 { return int64(s.SpeedCMPS) })
+	number("heading_cdeg", traced, telemetry.HasHeading, func(s *telemetry.Sample) int64 { return int64(s.HeadingCDeg) })
+	number("accuracy_cm", traced, telemetry.HasAccuracy, func(s *telemetry.Sample) int64 { return int64(s.AccuracyCM) })
+	number("brake_cmps2", traced, telemetry.HasBrake, func(s *telemetry.Sample) int64 { return int64(s.BrakeCMPS2) })
+	number("wiper", few, telemetry.HasWiper, func(s *telemetry.Sample) int64 { return int64(s.Wiper) })
+	number("rain_pct", few, telemetry.HasRain, func(s *telemetry.Sample) int64 { return int64(s.RainPercent) })
+	number("outside_temp_dc", few, telemetry.HasOutsideTemp, func(s *telemetry.Sample) int64 { return int64(s.OutsideTempDC) })
+	number("friction_pct", few, telemetry.HasFriction, func(s *telemetry.Sample) int64 { return int64(s.FrictionPercent) })
 	for _, f := range []struct {
 		name  string
 		field telemetry.Field
@@ -101,9 +114,7 @@ func (a *archiveSchema) ofSamples() {
 		{"fog_light_rear", telemetry.HasFogLightRear, telemetry.FogLightRear},
 		{"hazard_light", telemetry.HasHazardLight, telemetry.HazardLight},
 	} {
-		add(f.name, parquet.Leaf(parquet.BooleanType), &archiveColumn{optional: f.field, sample: func(s *telemetry.Sample) parquet.Value {
-			return parquet.BooleanValue(s.On&f.on != 0)
-		}})
+		add(f.name, parquet.Leaf(parquet.BooleanType), &archiveColumn{optional: f.field, flag: f.on})
 	}
 }
 

@@ -429,3 +429,12 @@ func (w *world) verifySpeeds(want map[speedKey]*learn.Speed) {
 		w.t.Errorf("%d speed aggregates, %d of them wrong; want %d", found, wrong, len(want))
 	}
 }
+
+// drivers are cars that drive on from now.
+func (w *world) drivers(n int) []*worker.Car {
+	cars := make([]*worker.Car, n)
+	for i := range cars {
+		cars[i] = worker.NewCar(uint64(i), time.Now().Add(-10*time.Minute))
+	}
+	return cars
+}
