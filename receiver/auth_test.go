@@ -154,13 +154,13 @@ func TestClientCertificates(t *testing.T) {
 		body []byte
 		want int // 0: the handshake fails
 	}{
-		"a vehicle":                 {ptr(ours.client(t, credential.VehicleURN(car), time.Time{})), plain, 202},
-		"a gateway for a vehicle":   {ptr(ours.client(t, credential.GatewayURN("gw"), time.Time{})), named, 202},
-		"a vehicle for another":     {ptr(ours.client(t, credential.VehicleURN("other"), time.Time{})), named, 403},
-		"no name of ours":           {ptr(ours.client(t, &url.URL{Scheme: "urn", Opaque: "x:y"}, time.Time{})), plain, 401},
+		"a vehicle":                 {new(ours.client(t, credential.VehicleURN(car), time.Time{})), plain, 202},
+		"a gateway for a vehicle":   {new(ours.client(t, credential.GatewayURN("gw"), time.Time{})), named, 202},
+		"a vehicle for another":     {new(ours.client(t, credential.VehicleURN("other"), time.Time{})), named, 403},
+		"no name of ours":           {new(ours.client(t, &url.URL{Scheme: "urn", Opaque: "x:y"}, time.Time{})), plain, 401},
 		"no certificate":            {nil, plain, 401},
-		"an authority of their own": {ptr(foreign.client(t, credential.VehicleURN(car), time.Time{})), plain, 0},
-		"expired":                   {ptr(ours.client(t, credential.VehicleURN(car), time.Now().Add(-time.Minute))), plain, 0},
+		"an authority of their own": {new(foreign.client(t, credential.VehicleURN(car), time.Time{})), plain, 0},
+		"expired":                   {new(ours.client(t, credential.VehicleURN(car), time.Now().Add(-time.Minute))), plain, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			transport, ok := s.Client().Transport.(*http.Transport)
@@ -198,5 +198,3 @@ func TestClientCertificates(t *testing.T) {
 		t.Errorf("%d batches in the queue, of one vehicle", len(records))
 	}
 }
-
-func ptr[T any](v T) *T { return &v }

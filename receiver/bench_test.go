@@ -81,7 +81,7 @@ func serve(b *testing.B, h http.Handler, request []byte) {
 	b.Helper()
 	s := httptest.NewServer(h)
 	defer s.Close()
-	client := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^$") //nolint:gosec // this test itself
+	client := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^$")
 	client.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", clientEnv, s.Listener.Addr(), b.N, hex.EncodeToString(request)))
 	var out bytes.Buffer
 	client.Stdout, client.Stderr = &out, &out
@@ -134,7 +134,7 @@ func runClient(spec string) error {
 }
 
 func exchange(addr string, request []byte, left *atomic.Int64) error {
-	conn, err := net.Dial("tcp", addr) //nolint:noctx // ends with the process
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return err
 	}

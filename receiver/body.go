@@ -140,7 +140,7 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, buf []byte, res *r
 		p.Close = true
 	case bounded:
 		// The wait for the queue is not the client's.
-		_ = ctl.SetReadDeadline(time.Time{}) //nolint:errcheck // it worked a moment ago
+		_ = ctl.SetReadDeadline(time.Time{})
 	}
 	return buf, p
 }

@@ -91,7 +91,6 @@ func checkRecord(t *testing.T, f *fixture, sent *telemetry.Batch, got telemetry.
 		t.Fatal(err)
 	}
 	want := *sent
-	want.ID, want.VehicleID = telemetry.BatchID{}, ""
 	want.Trip.ID, want.Trip.Key = "", trip
 	if diff := cmp.Diff(want.Samples, b.Samples); diff != "" || b.LeadIn != want.LeadIn || b.Trip != want.Trip {
 		t.Errorf("payload: %+v, %s", b.Trip, diff)
@@ -219,8 +218,13 @@ func TestMediaTypes(t *testing.T) {
 	f := newFixture(t, nil)
 	token := f.vehicleToken(t, car)
 	for _, c := range []request{
-		{media: "text/plain"}, {media: "application/json; charset=latin1"}, {media: ";;"}, {media: "application/protobuf"},
-		{encoding: "br"}, {encoding: "gzip, gzip"}, {encoding: "deflate"},
+		{media: "text/plain"},
+		{media: "application/json; charset=latin1"},
+		{media: ";;"},
+		{media: "application/protobuf"},
+		{encoding: "br"},
+		{encoding: "gzip, gzip"},
+		{encoding: "deflate"},
 	} {
 		c.token, c.body = token, f.body(t, "", "")
 		if a := f.post(t, c); a.code != http.StatusUnsupportedMediaType || a.kind() != "unsupported-media" {

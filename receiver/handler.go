@@ -251,5 +251,5 @@ func writeAccepted(w http.ResponseWriter, id telemetry.BatchID, samples int) {
 	b = append(b, "}\n"...)
 	w.Header()["Content-Type"] = jsonType
 	w.WriteHeader(http.StatusAccepted)
-	_, _ = w.Write(b) //nolint:errcheck // the client is gone and will send again
+	_, _ = w.Write(b)
 }

@@ -99,7 +99,7 @@ func (p *packer) settleSent(sent []*envelope, errs []error) (failed []*envelope,
 		failed = append(failed, e)
 	}
 	if last != nil && p.failing.CompareAndSwap(false, true) {
-		p.log.Warn("queue refuses envelopes", "envelopes", len(failed), "error", last) //nolint:sloglint // no request's context
+		p.log.Warn("queue refuses envelopes", "envelopes", len(failed), "error", last)
 	}
 	return failed, last
 }
@@ -133,7 +133,7 @@ func (p *packer) accept(e *envelope) {
 	p.seq.accepted(e.ticket)
 	p.metrics.accepted(e.batches, e.samples, len(e.body))
 	if p.failing.Load() && p.failing.CompareAndSwap(true, false) {
-		p.log.Info("queue accepts envelopes again") //nolint:sloglint // no request's context
+		p.log.Info("queue accepts envelopes again")
 	}
 	p.finish(e, nil)
 }
@@ -142,7 +142,7 @@ func (p *packer) accept(e *envelope) {
 func (p *packer) giveUp(e *envelope, cause error) {
 	p.seq.voided(e.ticket)
 	p.metrics.voided.Inc()
-	p.log.Debug("envelope voided", "seq", e.ticket.header.Seq, "batches", e.batches, //nolint:sloglint // no request's context
+	p.log.Debug("envelope voided", "seq", e.ticket.header.Seq, "batches", e.batches,
 		"attempts", e.attempts, "error", cause)
 	p.finish(e, fmt.Errorf("%w: %w", errNotAccepted, cause))
 }

@@ -125,13 +125,13 @@ func (b *bench) drive(ctx context.Context, cfg fleet.Config, data string) (fleet
 }
 
 // whole measures the sustained run.
-func (b *bench) whole(ctx context.Context) (string, error) {
+func (b *bench) whole(ctx context.Context) (_ string, err error) {
 	data := filepath.Join(b.dir, "whole")
 	up, err := startUp(ctx, data, b.Map, "")
 	if err != nil {
 		return "", err
 	}
-	defer up.stop()
+	defer func() { err = errors.Join(err, up.stop()) }()
 	if err := up.waitForMap(ctx); err != nil {
 		return "", err
 	}
@@ -146,8 +146,8 @@ func (b *bench) whole(ctx context.Context) (string, error) {
 	}
 	after := up.usage()
 	samples := float64(report.Samples) / 1e6
-	wire := up.metric("carasso_receiver_body_bytes_total")
-	queue := up.metric("carasso_receiver_envelope_bytes_sum")
+	wire := up.metric(ctx, "carasso_receiver_body_bytes_total")
+	queue := up.metric(ctx, "carasso_receiver_envelope_bytes_sum")
 	archive, err := archivedBytes(data)
 	if err != nil {
 		return "", err
@@ -175,20 +175,20 @@ func (b *bench) whole(ctx context.Context) (string, error) {
 
 // apart runs the same load through the receiver alone, and what it left in the queue then
 // through the worker alone.
-func (b *bench) apart(ctx context.Context) (string, error) {
+func (b *bench) apart(ctx context.Context) (_ string, err error) {
 	data := filepath.Join(b.dir, "apart")
 	rx, err := startUp(ctx, data, b.Map, "receiver")
 	if err != nil {
 		return "", err
 	}
-	defer rx.stop()
+	defer func() { err = errors.Join(err, rx.stop()) }()
 	before := rx.usage()
 	report, err := b.drive(ctx, b.config(rx.url, b.Parts, false), data)
 	if err != nil {
 		return "", err
 	}
 	received := rx.usage()
-	accepted := rx.metric("carasso_receiver_accepted_samples_total")
+	accepted := rx.metric(ctx, "carasso_receiver_accepted_samples_total")
 	if err := rx.stop(); err != nil {
 		return "", err
 	}
@@ -197,7 +197,7 @@ func (b *bench) apart(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer wk.stop()
+	defer func() { err = errors.Join(err, wk.stop()) }()
 	started := time.Now()
 	if err := wk.waitForSamples(ctx, int64(accepted)); err != nil {
 		return "", err

@@ -98,7 +98,7 @@ func (b *bench) bill(ctx context.Context) (_ string, err error) {
 		return "", err
 	}
 
-	idle := billed(rx, wk)
+	idle := billed(ctx, rx, wk)
 	operator, err := fleetDeps(b.network, issuer)
 	if err != nil {
 		return "", err
@@ -112,7 +112,7 @@ func (b *bench) bill(ctx context.Context) (_ string, err error) {
 		_ = report.WriteTable(b.out)
 		return "", err
 	}
-	used := billed(rx, wk)
+	used := billed(ctx, rx, wk)
 	var rows [][2]string
 	for _, what := range slices.Sorted(maps.Keys(used)) {
 		if n := used[what] - idle[what]; n > 0 {
@@ -145,10 +145,10 @@ func (b *bench) provisionForBill(ctx context.Context) (awsclient.Resources, erro
 }
 
 // billed adds up what services were billed, by service, operation and class.
-func billed(services ...*child) map[string]float64 {
+func billed(ctx context.Context, services ...*child) map[string]float64 {
 	sum := map[string]float64{}
 	for _, s := range services {
-		for labels, n := range s.metrics("carasso_aws_billed_units_total") {
+		for labels, n := range s.metrics(ctx, "carasso_aws_billed_units_total") {
 			sum[describe(labels)] += n
 		}
 	}

@@ -226,17 +226,17 @@ func (c *child) watch(ctx context.Context) func() observed {
 }
 
 // metric is the sum over all label sets of a Prometheus metric; 0 if it can't be read.
-func (c *child) metric(name string) (sum float64) {
-	for _, v := range c.metrics(name) {
+func (c *child) metric(ctx context.Context, name string) (sum float64) {
+	for _, v := range c.metrics(ctx, name) {
 		sum += v
 	}
 	return sum
 }
 
 // metrics are the values of a Prometheus metric by label set.
-func (c *child) metrics(name string) map[string]float64 {
+func (c *child) metrics(ctx context.Context, name string) map[string]float64 {
 	found := map[string]float64{}
-	resp, err := c.get(context.Background(), "/metrics")
+	resp, err := c.get(ctx, "/metrics")
 	if err != nil {
 		return found
 	}
@@ -311,7 +311,7 @@ func childrenOf(pid int) (children []int) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, t := range tasks {
 		b, _ := os.ReadFile(t)
-		for _, f := range strings.Fields(string(b)) {
+		for f := range strings.FieldsSeq(string(b)) {
 			if c, err := strconv.Atoi(f); err == nil {
 				children = append(children, c)
 			}

@@ -44,7 +44,7 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 		return err
 	}
 	started := time.Now()
-	e, err := c.embeddedFlags.open(ctx, log)
+	e, err := c.open(ctx, log)
 	if err != nil {
 		return err
 	}

@@ -216,7 +216,7 @@ func TestCacheIsBounded(t *testing.T) {
 	for w := range 4 {
 		wg.Go(func() {
 			for i := range 2000 {
-				k := sha256.Sum256([]byte(fmt.Sprint(w, i)))
+				k := sha256.Sum256(fmt.Append(nil, w, i))
 				c.put(k, entry{id: Identity{Subject: fmt.Sprint(w, i)}, expires: now.Add(time.Hour)}, now)
 				if id, ok := c.get(k, now); ok && id.Subject != fmt.Sprint(w, i) {
 					t.Errorf("another's identity: %v", id)
@@ -281,8 +281,12 @@ func TestRolesInclude(t *testing.T) {
 		have, need Role
 		want       bool
 	}{
-		{Admin, Operator, true}, {Operator, Operator, true}, {Analyst, Operator, false}, {"", Analyst, false},
-		{"root", Analyst, false}, {Admin, "", false},
+		{Admin, Operator, true},
+		{Operator, Operator, true},
+		{Analyst, Operator, false},
+		{"", Analyst, false},
+		{"root", Analyst, false},
+		{Admin, "", false},
 	} {
 		if got := c.have.Includes(c.need); got != c.want {
 			t.Errorf("%q includes %q = %v", c.have, c.need, got)

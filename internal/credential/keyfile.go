@@ -80,7 +80,7 @@ func LoadPublic(path string) (ed25519.PublicKey, error) {
 }
 
 func readPEM(path, kind string) ([]byte, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("credential key: %w", err)
 	}
@@ -106,7 +106,7 @@ func create(path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp) //nolint:errcheck // a left-over is harmless
+	defer os.Remove(tmp)
 	if err := os.Link(tmp, path); err != nil {
 		return fmt.Errorf("credential key: %w", err)
 	}

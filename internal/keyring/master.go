@@ -34,10 +34,10 @@ func LoadOrCreateMaster(dir string) (key [KeySize]byte, err error) {
 		return key, fmt.Errorf("master key: %w", err)
 	}
 	path := filepath.Join(dir, MasterFile)
-	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
+	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = createMaster(path); err == nil || errors.Is(err, fs.ErrExist) {
-			raw, err = os.ReadFile(path) //nolint:gosec // the same
+			raw, err = os.ReadFile(path)
 		}
 	}
 	if err != nil {
@@ -59,7 +59,7 @@ func createMaster(path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // a left-over is harmless
+	defer os.Remove(f.Name())
 	_, err = f.Write(key[:])
 	if err == nil {
 		err = f.Sync()

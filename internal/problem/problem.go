@@ -85,5 +85,5 @@ func Write(w http.ResponseWriter, p *Problem) {
 		h.Set("Connection", "close")
 	}
 	w.WriteHeader(p.Kind.Status())
-	_, _ = w.Write(doc) //nolint:errcheck // the client is gone
+	_, _ = w.Write(doc)
 }

@@ -104,5 +104,5 @@ func writeStatus(w http.ResponseWriter, code int, s status) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(s) //nolint:errcheck // the client is gone
+	_ = json.NewEncoder(w).Encode(s)
 }
