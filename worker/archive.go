@@ -16,7 +16,7 @@ import (
 // archiver encodes a flush's new batches as Parquet, column by column, without building rows.
 // It reuses its memory; one goroutine uses it.
 type archiver struct {
-	writer  *parquet.Writer
+	writer  *parquet.GenericWriter[ArchiveRow]
 	columns []*archiveColumn // by the index of their leaf
 	values  []parquet.Value
 	order   []placed
@@ -45,7 +45,7 @@ func newArchiver() (*archiver, error) {
 		c.prepare(i)
 		a.columns = append(a.columns, c)
 	}
-	a.writer = parquet.NewWriter(&a.out, schema,
+	a.writer = parquet.NewGenericWriter[ArchiveRow](&a.out, schema,
 		parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault}),
 		parquet.PageBufferSize(1<<20),
 		parquet.DataPageVersion(1), // version 2 leaves levels uncompressed: 3 bytes a sample here

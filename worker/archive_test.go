@@ -30,11 +30,11 @@ func (w *work) add(claim telemetry.ClaimID, vehicle uint64, b *telemetry.Batch, 
 	w.envelopes = []envelope{{last: len(w.batches)}}
 }
 
-func archiverOf(t testing.TB) *archiver {
-	t.Helper()
+func archiverOf(tb testing.TB) *archiver {
+	tb.Helper()
 	a, err := newArchiver()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return a
 }

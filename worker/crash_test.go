@@ -37,8 +37,8 @@ func child() {
 		os.Exit(3)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
 	_ = wk.Run(ctx)
+	cancel()
 	os.Exit(4) // it should have died
 }
 
@@ -64,6 +64,7 @@ func (*exitOnFailure) Fatal(...any)          { os.Exit(3) }
 func (*exitOnFailure) Fatalf(string, ...any) { os.Exit(3) }
 
 func TestKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

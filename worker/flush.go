@@ -35,7 +35,6 @@ type flusher struct {
 	samples  []int16
 	fresh    []bool
 	outcomes []ledger.Envelope
-	outcome  map[int]int // envelope → outcomes
 }
 
 // claimed ties a claim to its batch.

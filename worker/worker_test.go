@@ -93,6 +93,7 @@ func TestVoidedEnvelopes(t *testing.T) {
 }
 
 func TestPoison(t *testing.T) {
+	t.Parallel()
 	type result struct{ batches, good int }
 	for name, tt := range map[string]struct {
 		reason ledger.Reason
@@ -293,12 +294,12 @@ func TestQueueNotDeleting(t *testing.T) {
 	w.verify(0)
 }
 
-func waitFor(t testing.TB, f func() bool) {
-	t.Helper()
+func waitFor(tb testing.TB, f func() bool) {
+	tb.Helper()
 	deadline := time.Now().Add(60 * time.Second)
 	for !f() {
 		if time.Now().After(deadline) {
-			t.Fatal("waited a minute in vain")
+			tb.Fatal("waited a minute in vain")
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -375,7 +376,7 @@ func TestSoftStopFinishesTheFlush(t *testing.T) {
 
 func TestDatabaseRestartsUnderLoad(t *testing.T) {
 	// Not t.TempDir: its parents are closed to the user that runs PostgreSQL when root tests.
-	dir, err := os.MkdirTemp("", "worker-test-")
+	dir, err := os.MkdirTemp("", "worker-test-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

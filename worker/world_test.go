@@ -75,12 +75,12 @@ type world struct {
 	handled  struct{ batches, samples int64 } // in readable envelopes, duplicates too
 }
 
-func newWorld(t testing.TB) *world { return worldAt(t, migrated.New(t), t.TempDir(), t.TempDir()) }
+func newWorld(tb testing.TB) *world { return worldAt(tb, migrated.New(tb), tb.TempDir(), tb.TempDir()) }
 
-func worldAt(t testing.TB, url, queueDir, objectDir string) *world {
-	t.Helper()
+func worldAt(tb testing.TB, url, queueDir, objectDir string) *world {
+	tb.Helper()
 	w := &world{
-		t: t, url: url, queue: newDirQueue(queueDir), objects: &dirObjects{dir: objectDir}, r: rand.New(rand.NewPCG(7, 7)),
+		t: tb, url: url, queue: newDirQueue(queueDir), objects: &dirObjects{dir: objectDir}, r: rand.New(rand.NewPCG(7, 7)),
 		receiver: telemetry.ReceiverID{1, 2, 3}, sent: map[telemetry.ClaimID]sentBatch{},
 	}
 	w.db = w.open()

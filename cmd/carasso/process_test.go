@@ -189,7 +189,7 @@ func freePort(t *testing.T) string {
 // dataDir is a folder that PostgreSQL's own user can reach, which t.TempDir is not for root.
 func dataDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "carasso-data-*")
+	dir, err := os.MkdirTemp("", "carasso-data-*") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // openDir is a temporary folder that every user may enter, as the server's user must when the tests run as root.
 func openDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pgserver-")
+	dir, err := os.MkdirTemp("", "pgserver-") //nolint:usetesting // t.TempDir is closed to other users
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,11 +70,6 @@ func (c *copier) text(s string) {
 	c.buf = append(c.buf, s...)
 }
 
-func (c *copier) uuid(id [16]byte) {
-	c.size(16)
-	c.buf = append(c.buf, id[:]...)
-}
-
 // variable writes a field whose length is known only after f has appended it.
 func (c *copier) variable(f func(dst []byte) []byte) {
 	at := len(c.buf)

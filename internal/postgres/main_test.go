@@ -22,28 +22,28 @@ var migrated = pgtest.Template{Migrate: func(ctx context.Context, url string) er
 }}
 
 // openTest opens a migrated database of the test's own.
-func openTest(t testing.TB) *DB {
-	t.Helper()
-	return openAt(t, migrated.New(t))
+func openTest(tb testing.TB) *DB {
+	tb.Helper()
+	return openAt(tb, migrated.New(tb))
 }
 
-func openAt(t testing.TB, url string) *DB {
-	t.Helper()
-	db, err := Open(t.Context(), Config{URL: url}, slog.New(slog.DiscardHandler))
+func openAt(tb testing.TB, url string) *DB {
+	tb.Helper()
+	db, err := Open(tb.Context(), Config{URL: url}, slog.New(slog.DiscardHandler))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(db.Close)
+	tb.Cleanup(db.Close)
 	return db
 }
 
-func count(t testing.TB, db *DB, sql string, args ...any) int64 {
-	t.Helper()
+func count(tb testing.TB, db *DB, sql string, args ...any) int64 {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	var n int64
 	if err := db.pool.QueryRow(ctx, sql, args...).Scan(&n); err != nil {
-		t.Fatalf("%s: %v", sql, err)
+		tb.Fatalf("%s: %v", sql, err)
 	}
 	return n
 }

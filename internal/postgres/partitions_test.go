@@ -79,16 +79,16 @@ func TestLeadIsExclusive(t *testing.T) {
 	})
 	<-first
 	wg.Go(func() {
-		err := db.Lead(ctx, RoleProjector, 10*time.Millisecond, func(ctx context.Context) error {
+		err := db.Lead(ctx, RoleProjector, 10*time.Millisecond, func(lead context.Context) error {
 			close(second)
 			// Its session dies: it must hear of it.
-			_, err := db.pool.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks
+			_, err := db.pool.Exec(lead, `SELECT pg_terminate_backend(pid) FROM pg_locks
 				WHERE locktype = 'advisory' AND granted AND objid = $1::bigint & x'ffffffff'::bigint::bigint`, int64(RoleProjector))
 			if err != nil {
 				t.Error(err)
 			}
-			<-ctx.Done()
-			return ctx.Err()
+			<-lead.Done()
+			return lead.Err()
 		})
 		if !errors.Is(err, errLeadLost) {
 			t.Errorf("error %v, want that leadership was lost", err)
