@@ -75,7 +75,10 @@ type world struct {
 	handled  struct{ batches, samples int64 } // in readable envelopes, duplicates too
 }
 
-func newWorld(tb testing.TB) *world { return worldAt(tb, migrated.New(tb), tb.TempDir(), tb.TempDir()) }
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	return worldAt(tb, migrated.New(tb), tb.TempDir(), tb.TempDir())
+}
 
 func worldAt(tb testing.TB, url, queueDir, objectDir string) *world {
 	tb.Helper()
