@@ -29,7 +29,7 @@ type upCmd struct {
 	receiverFlags `embed:""`
 	workerFlags   `embed:""`
 	Map           string  `type:"path" env:"CARASSO_MAP" help:"OpenStreetMap extract to import (PBF, or XML plain, .gz, .bz2); needed at the first start only."`
-	Fleet         int     `default:"1000" help:"Simulated cars; 0 starts none."`
+	Fleet         int     `default:"1000" help:"Simulated cars, which drive as on a morning from 8 o'clock; 0 starts none."`
 	FleetRate     float64 `default:"0" help:"Batches a second of all simulated cars together; 0: each samples at 1 Hz."`
 	Quiet         bool    `help:"No live status line."`
 	// Parts is for measuring one part by itself; the data folder still has one process at a time.
@@ -173,7 +173,6 @@ func (u *upRun) drive(ctx context.Context) error {
 	cfg := fleet.DefaultConfig()
 	cfg.Target, cfg.Vehicles, cfg.Rate = u.url, u.Fleet, u.FleetRate
 	cfg.Duration, cfg.Verify = 0, false
-	cfg.DayStart = -1                        // by the clock
 	cfg.Seed = uint64(time.Now().UnixNano()) // each start is another day in traffic
 	_, err = fleet.Run(ctx, cfg, deps)
 	return err
