@@ -27,7 +27,7 @@ import (
 type benchCmd struct {
 	Map      string        `type:"path" env:"CARASSO_MAP" help:"OSM extract to drive on; default: the Andorra extract."`
 	Vehicles int           `default:"100000" help:"Simulated cars."`
-	Rate     float64       `default:"0" help:"Batches a second; 0: all cars at 1 Hz, a tenth of their number."`
+	Rate     float64       `default:"10000" help:"Batches a second; 0: all cars at 1 Hz, a tenth of their number, less those that are parked."`
 	Duration time.Duration `default:"60s" help:"Of the sustained run."`
 	Parts    time.Duration `default:"20s" help:"Of the run that tells receiver and worker apart; 0s leaves it out."`
 	Conns    int           `default:"1024" help:"Connections of the fleet."`
