@@ -199,12 +199,18 @@ func NewGraph(segs []Segment, box geo.Box) (*Graph, error) {
 // finish derives lengths, extent, node places, adjacency and grid from the columns.
 func (g *Graph) finish(box geo.Box) {
 	g.box = geo.BoxOf(g.points)
+	g.along = make([]float32, len(g.points))
 	g.nodeAt = make([]geo.Point, len(g.nodeID))
 	g.outStart = make([]uint32, len(g.nodeID)+1)
 	for n := range g.segs {
 		s := &g.segs[n]
 		shape := g.points[g.shapeStart[n]:g.shapeStart[n+1]]
-		d := lengthM(shape)
+		along := g.along[g.shapeStart[n]:g.shapeStart[n+1]]
+		var d float64
+		for k := 1; k < len(shape); k++ {
+			d += geo.DistanceM(shape[k-1], shape[k])
+			along[k] = float32(d)
+		}
 		s.lengthM = float32(d)
 		g.lengthM += d
 		g.nodeAt[s.from], g.nodeAt[s.to] = shape[0], shape[len(shape)-1]

@@ -28,6 +28,7 @@ type Graph struct {
 	segs       []segment   // ascending by id
 	shapeStart []uint32    // len(segs)+1: where each shape starts in points
 	points     []geo.Point // all shapes, one after another
+	along      []float32   // for each point, metres from its shape's start
 	nodeID     []int64     // OSM node ids of the segments' ends, ascending
 	nodeAt     []geo.Point
 	outStart   []uint32 // len(nodeID)+1: where each node's edges start in out
@@ -199,7 +200,7 @@ func (g *Graph) PointAt(i Index, offsetM float64) (p geo.Point, headingDeg float
 
 // MemoryBytes estimates what the graph occupies in memory.
 func (g *Graph) MemoryBytes() int64 {
-	n := len(g.segs)*40 + len(g.shapeStart)*4 + len(g.points)*8 + len(g.nodeID)*16 +
+	n := len(g.segs)*40 + len(g.shapeStart)*4 + len(g.points)*12 + len(g.nodeID)*16 +
 		len(g.outStart)*4 + len(g.out)*4 + g.grid.bytes()
 	for _, t := range g.text {
 		n += 16 + len(t)

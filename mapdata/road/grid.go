@@ -172,11 +172,7 @@ func (g *Graph) SpanOf(s Span, i Index) bool {
 func (g *Graph) OffsetM(s Span, i Index, f float64) float64 {
 	n := i >> 1
 	k := uint32(s >> spanShift)
-	var d float64
-	for j := g.shapeStart[n]; j < k; j++ {
-		d += geo.DistanceM(g.points[j], g.points[j+1])
-	}
-	d += f * geo.DistanceM(g.points[k], g.points[k+1])
+	d := float64(g.along[k]) + f*float64(g.along[k+1]-g.along[k])
 	length := float64(g.segs[n].lengthM)
 	if i.Against() {
 		d = length - d
