@@ -3,13 +3,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+export MAP
 GO      ?= go
 BIN     := bin
 DATA    ?= carasso-data
 LISTEN  ?= 127.0.0.1:8080
-FLEET   ?= 1000
-# The demo map comes with a dependency's test data: © OpenStreetMap contributors, ODbL.
-MAP     ?= $(shell $(GO) list -m -f '{{.Dir}}' github.com/paulmach/osm 2>/dev/null)/testdata/andorra-latest.osm.bz2
+FLEET   ?= 2000
+# MAP is the map to run on. The demo's comes with a dependency's test data: © OpenStreetMap contributors, ODbL.
+MAP     ?=
+demo_map = "$${MAP:-$$($(GO) list -m -f '{{.Dir}}' github.com/paulmach/osm)/testdata/andorra-latest.osm.bz2}"
 
 GOLANGCI_LINT := v2.12.0
 GOTESTSUM     := v1.13.0
@@ -29,7 +31,7 @@ run: ## Start everything on this machine, with a simulated fleet on real roads
 	@.ci/setup postgres
 	@$(GO) mod download github.com/paulmach/osm
 	@$(MAKE) --no-print-directory build
-	@exec $(BIN)/carasso up --data "$(DATA)" --listen "$(LISTEN)" --map "$(MAP)" --fleet "$(FLEET)"
+	@exec $(BIN)/carasso up --data "$(DATA)" --listen "$(LISTEN)" --map $(demo_map) --fleet "$(FLEET)"
 
 .PHONY: test
 test: ## Install what the tests need, then run every test (race detector, PostgreSQL, LocalStack, browser)
@@ -46,7 +48,7 @@ lint: $(BIN)/golangci-lint ## Check formatting, lint rules and the import table
 bench: build ## Measure the pipeline end to end and print the table
 	@.ci/setup postgres localstack
 	@$(GO) mod download github.com/paulmach/osm
-	@.ci/with-localstack $(BIN)/carasso bench --map "$(MAP)" $(BENCHFLAGS)
+	@.ci/with-localstack $(BIN)/carasso bench --map $(demo_map) $(BENCHFLAGS)
 
 .PHONY: microbench
 microbench: ## Run the Go benchmarks of the hot paths

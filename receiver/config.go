@@ -43,7 +43,8 @@ type Config struct {
 	Shards int
 	// Sends bounds concurrent calls of Queue.Send. Default 16.
 	Sends int
-	// SendTimeout bounds all attempts for one envelope; then its cars get 503. Default 10 s.
+	// SendTimeout bounds all attempts for one envelope, from its sealing and up to a quarter
+	// longer; then its cars get 503. Default 10 s.
 	SendTimeout time.Duration
 	// BackoffMin and BackoffMax bound the pause between two attempts. Defaults 50 ms and 2 s.
 	BackoffMin, BackoffMax time.Duration

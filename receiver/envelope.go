@@ -20,6 +20,7 @@ type envelope struct {
 	batches  int
 	samples  int
 	flush    *time.Timer // after the linger; nil if none runs
+	sealedAt time.Time
 
 	// Set by the sender.
 	ticket   ticket

@@ -147,6 +147,7 @@ func (p *packer) seal(s *shard) {
 func (p *packer) submit(e *envelope) {
 	p.sealed.Add(1)
 	p.pending.Add(1)
+	e.sealedAt = time.Now()
 	p.lastSeal.Store(p.now().UnixNano())
 	p.ready <- e
 }

@@ -109,6 +109,31 @@ func TestRefusingQueue(t *testing.T) {
 	})
 }
 
+// During an outage no car waits much longer than SendTimeout, however many envelopes
+// queue for the senders.
+func TestOutageRefusesInTime(t *testing.T) {
+	inBubble(t, func(c *Config) {
+		c.SendTimeout, c.Sends, c.Linger = 3*time.Second, 1, 0
+	}, func(t *testing.T, f *fixture) {
+		f.queue.setAnswer(refuseAll(errRefused))
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 60 {
+			token, body := f.vehicleToken(t, strings.Repeat("w", 1+i)), f.body(t, "", "")
+			wg.Go(func() {
+				if a := f.post(t, request{token: token, body: body}); a.code != http.StatusServiceUnavailable {
+					t.Errorf("answer = %d", a.code)
+				}
+				if waited := time.Since(start); waited > 4500*time.Millisecond {
+					t.Errorf("refused after %v", waited)
+				}
+			})
+		}
+		wg.Wait()
+		f.queue.setAnswer(nil)
+	})
+}
+
 func TestRetriesUntilAccepted(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, f *fixture) {
 		f.queue.setAnswer(func(ctx context.Context, call int, bodies [][]byte) []error {

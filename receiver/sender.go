@@ -41,12 +41,17 @@ func (p *packer) coalesce(group []*envelope) []*envelope {
 }
 
 // deliver numbers and compresses the envelopes and sends them until the queue has
-// accepted each or its time is over.
+// accepted each or its time is over. The time runs from the sealing: during an outage,
+// what waited for a sender too long is refused without ever being sent.
 func (p *packer) deliver(ctx context.Context, group []*envelope) {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.SendTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.timeLeft(group))
 	defer cancel()
 	waiting := make([]*envelope, 0, len(group))
 	for _, e := range group {
+		if time.Since(e.sealedAt) >= p.cfg.SendTimeout {
+			p.expire(e)
+			continue
+		}
 		if err := p.compress(e); err != nil {
 			p.giveUp(e, err)
 			continue
@@ -80,6 +85,26 @@ func (p *packer) deliver(ctx context.Context, group []*envelope) {
 		}
 		pause = min(2*pause, p.cfg.BackoffMax)
 	}
+}
+
+// timeLeft is how long a group may be sent: until the oldest's time is over, but long
+// enough for a fair try of those sealed later.
+func (p *packer) timeLeft(group []*envelope) time.Duration {
+	left := p.cfg.SendTimeout
+	for _, e := range group {
+		left = min(left, p.cfg.SendTimeout-time.Since(e.sealedAt))
+	}
+	return max(left, p.cfg.SendTimeout/4)
+}
+
+// expire refuses an envelope that was never numbered or sent: there is nothing to void.
+func (p *packer) expire(e *envelope) {
+	if e.contents != nil {
+		p.contents.put(e.contents)
+		e.contents = nil
+	}
+	p.metrics.voided.Inc()
+	p.finish(e, fmt.Errorf("%w: none of the senders was free in time", errNotAccepted))
 }
 
 // settleSent finishes the accepted envelopes and returns the others with the last error.

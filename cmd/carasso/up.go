@@ -29,7 +29,7 @@ type upCmd struct {
 	receiverFlags `embed:""`
 	workerFlags   `embed:""`
 	Map           string  `type:"path" env:"CARASSO_MAP" help:"OpenStreetMap extract to import (PBF, or XML plain, .gz, .bz2); needed at the first start only."`
-	Fleet         int     `default:"1000" help:"Simulated cars, which drive as on a morning from 8 o'clock; 0 starts none."`
+	Fleet         int     `default:"2000" help:"Simulated cars, which drive as on a morning from 8 o'clock; 0 starts none."`
 	FleetRate     float64 `default:"0" help:"Batches a second of all simulated cars together; 0: each samples at 1 Hz."`
 	Quiet         bool    `help:"No live status line."`
 	// Parts is for measuring one part by itself; the data folder still has one process at a time.
