@@ -19,10 +19,10 @@ func At(lat, lon float64) Point {
 }
 
 // Lat is the latitude in degrees.
-func (p Point) Lat() float64 { return float64(p.LatE7) * 1e-7 }
+func (p Point) Lat() float64 { return float64(p.LatE7) / 1e7 }
 
 // Lon is the longitude in degrees.
-func (p Point) Lon() float64 { return float64(p.LonE7) * 1e-7 }
+func (p Point) Lon() float64 { return float64(p.LonE7) / 1e7 }
 
 // Valid reports whether the point is on Earth: ±90° and ±180°.
 func (p Point) Valid() bool {
