@@ -27,7 +27,7 @@ type Config struct {
 	MaxConns int32
 	// ApplicationName shows in pg_stat_activity. Default "carasso".
 	ApplicationName string
-	// Retention of what is partitioned by day. Defaults: DefaultRetention.
+	// Retention of what grows with time. Defaults: DefaultRetention.
 	Retention Retention
 }
 

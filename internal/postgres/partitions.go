@@ -19,10 +19,10 @@ const (
 
 const day = 24 * time.Hour
 
-// Retention is how long what is partitioned by day is kept, counted in whole UTC days.
+// Retention is how long what grows with time is kept, counted in whole UTC days.
 type Retention struct {
 	Claims       time.Duration // idempotency; the accepted window and a day; default and least 8 days
-	Ledger       time.Duration // envelope; default 90 days
+	Ledger       time.Duration // envelope, with voided_envelope and quarantine; default 90 days
 	Speeds       time.Duration // segment_speed and sensor_health; default 35 days
 	Observations time.Duration // hazards and signs; default 35 days
 }
@@ -93,14 +93,18 @@ const suffixLayout = "20060102"
 
 func partitionName(table string, d time.Time) string { return table + "_" + d.Format(suffixLayout) }
 
-// Maintain makes the partitions of the days around now and drops those whose retention is
-// over. One process at a time should call it (see Lead): at start and hourly. It doesn't
-// stop writers: partitions are attached and detached under weak locks.
+// Maintain makes the partitions of the days around now, drops those whose retention is
+// over, and deletes what is past retention elsewhere. One process at a time should call it
+// (see Lead): at start and hourly. It doesn't stop writers: partitions are attached and
+// detached under weak locks. The manifest stays: it lives as long as the raw archive.
 func (db *DB) Maintain(ctx context.Context) error {
 	if err := db.createPartitions(ctx); err != nil {
 		return err
 	}
-	return db.dropPartitions(ctx)
+	if err := db.dropPartitions(ctx); err != nil {
+		return err
+	}
+	return db.deleteExpired(ctx)
 }
 
 func (db *DB) createPartitions(ctx context.Context) error {
@@ -117,7 +121,7 @@ func (db *DB) createPartitions(ctx context.Context) error {
 		for _, t := range db.dailies() {
 			for d := today.Add(-PastDays * day); !d.After(today.Add(AheadDays * day)); d = d.Add(day) {
 				name := partitionName(t.table, d)
-				if _, ok := have[name]; ok {
+				if state, ok := have[name]; ok && state != detached {
 					continue
 				}
 				// CREATE TABLE … PARTITION OF would lock the parent exclusively; ATTACH does not.
@@ -133,22 +137,38 @@ func (db *DB) createPartitions(ctx context.Context) error {
 	})
 }
 
-// partitions lists every partition by name, with whether an interrupted detach is pending.
+// attachment is how a table that is named like a partition relates to its parent.
+type attachment int
+
+const (
+	attached  attachment = iota
+	detaching            // an interrupted detach is pending
+	detached             // no partition, or no longer: a crash came between detach and drop
+)
+
+// partitions lists by name every table that is or may have been a partition: all but the partitioned.
 func partitions(ctx context.Context, q interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 },
-) (map[string]bool, error) {
-	rows, err := q.Query(ctx, `SELECT c.relname, i.inhdetachpending FROM pg_inherits i
-		JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+) (map[string]attachment, error) {
+	rows, err := q.Query(ctx, `SELECT c.relname, i.inhrelid IS NOT NULL, coalesce(i.inhdetachpending, false) FROM pg_class c
+		JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
 		WHERE c.relkind = 'r' AND n.nspname = current_schema()`)
 	if err != nil {
 		return nil, err
 	}
-	have := map[string]bool{}
+	have := map[string]attachment{}
 	var name string
-	var pending bool
-	_, err = pgx.ForEachRow(rows, []any{&name, &pending}, func() error {
-		have[name] = pending
+	var child, pending bool
+	_, err = pgx.ForEachRow(rows, []any{&name, &child, &pending}, func() error {
+		switch {
+		case !child:
+			have[name] = detached
+		case pending:
+			have[name] = detaching
+		default:
+			have[name] = attached
+		}
 		return nil
 	})
 	return have, err
@@ -160,7 +180,7 @@ func (db *DB) dropPartitions(ctx context.Context) error {
 		return wrap("list partitions", err)
 	}
 	today := db.now().UTC().Truncate(day)
-	for name, pending := range have {
+	for name, state := range have {
 		for _, t := range db.dailies() {
 			suffix, ok := strings.CutPrefix(name, t.table+"_")
 			if !ok {
@@ -170,7 +190,7 @@ func (db *DB) dropPartitions(ctx context.Context) error {
 			if err != nil || !d.Before(today.Add(-t.keep)) {
 				continue
 			}
-			if err := db.dropPartition(ctx, t.table, name, pending); err != nil {
+			if err := db.dropPartition(ctx, t.table, name, state); err != nil {
 				return err
 			}
 			db.log.InfoContext(ctx, "partition dropped", "partition", name)
@@ -179,16 +199,58 @@ func (db *DB) dropPartitions(ctx context.Context) error {
 	return nil
 }
 
-func (db *DB) dropPartition(ctx context.Context, table, name string, pending bool) error {
-	how := "CONCURRENTLY"
-	if pending { // an earlier attempt was interrupted
-		how = "FINALIZE"
+func (db *DB) dropPartition(ctx context.Context, table, name string, state attachment) error {
+	if state != detached {
+		how := "CONCURRENTLY"
+		if state == detaching {
+			how = "FINALIZE"
+		}
+		if _, err := db.pool.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s %s", table, name, how)); err != nil {
+			return wrap("detach partition "+name, err)
+		}
 	}
-	if _, err := db.pool.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s %s", table, name, how)); err != nil {
-		return wrap("detach partition "+name, err)
-	}
-	if _, err := db.pool.Exec(ctx, "DROP TABLE "+name); err != nil {
+	// A concurrent detach can't share a transaction with this. What a crash leaves here, the next call finds.
+	if _, err := db.pool.Exec(ctx, "DROP TABLE IF EXISTS "+name); err != nil {
 		return wrap("drop partition "+name, err)
+	}
+	return nil
+}
+
+// keepProjections is how long projection rows are kept: readers look minutes back.
+const keepProjections = day
+
+// deleteVoided deletes what was voided by receivers of which the ledger holds nothing any
+// more. It steps from receiver to receiver by index, and looks each up in the ledger once.
+const deleteVoided = `WITH RECURSIVE r (receiver) AS (
+	(SELECT receiver FROM voided_envelope ORDER BY receiver LIMIT 1)
+	UNION ALL
+	SELECT (SELECT v.receiver FROM voided_envelope v WHERE v.receiver > r.receiver ORDER BY v.receiver LIMIT 1)
+	FROM r WHERE r.receiver IS NOT NULL
+), gone AS MATERIALIZED (
+	SELECT r.receiver FROM r LEFT JOIN LATERAL (
+		SELECT e.seq FROM envelope e WHERE e.receiver = r.receiver ORDER BY e.seq LIMIT 1
+	) e ON true WHERE r.receiver IS NOT NULL AND e.seq IS NULL
+)
+DELETE FROM voided_envelope v USING gone WHERE v.receiver = gone.receiver`
+
+// deleteExpired ends the retention of what isn't partitioned.
+func (db *DB) deleteExpired(ctx context.Context) error {
+	now := db.now().UTC()
+	for _, d := range []struct {
+		table, sql string
+		args       []any
+	}{
+		{"projection", "DELETE FROM projection WHERE at < $1", []any{now.Add(-keepProjections)}},
+		{"quarantine", "DELETE FROM quarantine WHERE at < $1", []any{now.Truncate(day).Add(-db.retention.Ledger)}},
+		{"voided_envelope", deleteVoided, nil},
+	} {
+		tag, err := db.pool.Exec(ctx, d.sql, d.args...)
+		if err != nil {
+			return wrap("delete expired rows of "+d.table, err)
+		}
+		if n := tag.RowsAffected(); n > 0 {
+			db.log.InfoContext(ctx, "expired rows deleted", "table", d.table, "rows", n)
+		}
 	}
 	return nil
 }

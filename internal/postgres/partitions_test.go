@@ -3,11 +3,14 @@ package postgres
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/carasso/carasso/internal/pgtest"
+	"github.com/carasso/carasso/telemetry"
+	"github.com/carasso/carasso/telemetry/ledger"
 )
 
 func TestMigrateConcurrently(t *testing.T) {
@@ -52,6 +55,76 @@ func TestMaintainMovesTheWindow(t *testing.T) {
 	must(t, db.at(time.Now().Add(60*day)).Maintain(ctx))
 	if n := partitionsOf("segment_speed"); n != PastDays+1+AheadDays {
 		t.Errorf("%d partitions of speeds after 60 days, want %d", n, PastDays+1+AheadDays)
+	}
+}
+
+func TestMaintainDeletesWhatExpired(t *testing.T) {
+	db := openTest(t)
+	ctx := t.Context()
+	now := time.Now()
+	gone, kept, silent := header(1, 5, now.Add(-2*day)), header(2, 5, now), header(3, 1, now)
+	f := begin(t, db)
+	must(t, f.Envelopes(ctx, []*telemetry.Header{gone, kept}, make([]bool, 2)))
+	must(t, f.Commit(ctx, ledger.Flush{}))
+	exec := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := db.pool.Exec(ctx, sql, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, h := range []*telemetry.Header{gone, kept, silent} {
+		exec("INSERT INTO voided_envelope SELECT $1, s, 1, 1 FROM generate_series(1, 3) s", [16]byte(h.Receiver))
+	}
+	today := now.UTC().Truncate(day)
+	for i, at := range []time.Time{now.Add(-25 * time.Hour), now.Add(-23 * time.Hour), today.Add(-90*day - time.Second), today.Add(-90 * day)} {
+		exec("INSERT INTO projection VALUES ($1, 'speeds', 1, 1, 1, 1)", at)
+		exec("INSERT INTO quarantine (at, reason, detail, object_key, bytes, batches, samples) VALUES ($1, 'r', '', $2, 1, 1, 1)",
+			at, strconv.Itoa(i))
+	}
+	exec("INSERT INTO manifest (committed_at, worker, object_bytes, batches, samples, map_version) VALUES ($1, '', 0, 0, 0, '')", now.Add(-900*day))
+	manifests := count(t, db, "SELECT count(*) FROM manifest")
+
+	check := func(when string, want map[string]int64) {
+		t.Helper()
+		for sql, n := range want {
+			if got := count(t, db, "SELECT count(*) FROM "+sql); got != n {
+				t.Errorf("%s: %d rows of %s, want %d", when, got, sql, n)
+			}
+		}
+	}
+	must(t, db.Maintain(ctx))
+	check("today", map[string]int64{"projection": 1, "quarantine": 3, "voided_envelope": 6, "manifest": manifests})
+	must(t, db.at(now.Add(89*day)).Maintain(ctx)) // the older envelope's partition goes
+	check("in 89 days", map[string]int64{"projection": 0, "envelope": 1, "voided_envelope": 3, "manifest": manifests})
+	must(t, db.at(now.Add(100*day)).Maintain(ctx))
+	check("in 100 days", map[string]int64{"quarantine": 0, "voided_envelope": 0, "manifest": manifests})
+}
+
+func TestMaintainDropsPartitionsLeftDetached(t *testing.T) {
+	db := openTest(t)
+	ctx := t.Context()
+	today := time.Now().UTC().Truncate(day)
+	expired, live := partitionName("hazard_observation", today), partitionName("segment_speed", today.Add(30*day))
+	for _, sql := range []string{
+		// As a crash leaves it between detach and drop.
+		"ALTER TABLE hazard_observation DETACH PARTITION " + expired,
+		"CREATE TABLE " + live + " (LIKE segment_speed)",
+		"CREATE TABLE envelope_notes ()",
+	} {
+		if _, err := db.pool.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t, db.at(today.Add(60*day)).Maintain(ctx))
+	for table, want := range map[string]int64{expired: 0, live: 1, "envelope_notes": 1} {
+		if n := count(t, db, "SELECT count(*) FROM pg_class WHERE relname = $1", table); n != want {
+			t.Errorf("%d tables %s, want %d", n, table, want)
+		}
+	}
+	// Within the window it becomes a partition again.
+	must(t, db.at(today.Add(30*day)).createPartitions(ctx))
+	if n := count(t, db, "SELECT count(*) FROM pg_inherits WHERE inhrelid = $1::text::regclass", live); n != 1 {
+		t.Errorf("%s isn't attached", live)
 	}
 }
 
