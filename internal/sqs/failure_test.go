@@ -164,6 +164,32 @@ func TestReceiveLeavesDamagedMessages(t *testing.T) {
 	}
 }
 
+func TestReceiveDeadDeliversDamagedMessages(t *testing.T) {
+	t.Parallel()
+	sent := map[string]string{"SentTimestamp": "1764000000123", "ApproximateReceiveCount": "6"}
+	api := &faulty{receive: []types.Message{
+		{
+			Body: aws.String(dummyBody), MessageAttributes: attributes([]byte("damaged")), ReceiptHandle: aws.String("r0"),
+			MD5OfMessageAttributes: aws.String(checksum([]byte("whole"))), Attributes: sent,
+		},
+		{
+			Body: aws.String(dummyBody), MessageAttributes: attributes([]byte("undated")), ReceiptHandle: aws.String("r1"),
+			MD5OfMessageAttributes: aws.String(checksum([]byte("undated"))),
+		},
+	}}
+	ds, err := newQueue(t, api).ReceiveDead(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []telemetry.Delivery{
+		{Body: []byte("damaged"), Attempts: 6, SentAt: time.UnixMilli(1764000000123).UTC(), Receipt: receipt("r0")},
+		{Body: []byte("undated"), Attempts: 1, Receipt: receipt("r1")},
+	}
+	if diff := cmp.Diff(want, ds); diff != "" {
+		t.Errorf("dead letters (-want +got):\n%s", diff)
+	}
+}
+
 func TestAgeWindowForgets(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1764000000000)

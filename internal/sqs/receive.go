@@ -22,7 +22,7 @@ type receipt string
 // passed without. SQS polls for whole seconds up to 20: wait is rounded up, and cut to that. A wait of 0 is a short
 // poll, which may overlook messages.
 func (q *Queue) Receive(ctx context.Context, limit int, wait time.Duration) ([]telemetry.Delivery, error) {
-	ds, err := q.receive(ctx, q.cfg.QueueURL, limit, wait)
+	ds, err := q.receive(ctx, q.cfg.QueueURL, limit, wait, false)
 	if err != nil {
 		return nil, fmt.Errorf("sqs: receive: %w", err)
 	}
@@ -32,16 +32,17 @@ func (q *Queue) Receive(ctx context.Context, limit int, wait time.Duration) ([]t
 	return ds, nil
 }
 
-// ReceiveDead hands out up to limit dead letters (at most 10) without waiting for any.
+// ReceiveDead hands out up to limit dead letters (at most 10) without waiting for any. What is damaged is among
+// them: nothing comes after this queue, and the envelope's own checksums lead it to quarantine.
 func (q *Queue) ReceiveDead(ctx context.Context, limit int) ([]telemetry.Delivery, error) {
-	ds, err := q.receive(ctx, q.cfg.DeadQueueURL, limit, 0)
+	ds, err := q.receive(ctx, q.cfg.DeadQueueURL, limit, 0, true)
 	if err != nil {
 		return nil, fmt.Errorf("sqs: receive dead letters: %w", err)
 	}
 	return ds, nil
 }
 
-func (q *Queue) receive(ctx context.Context, url string, limit int, wait time.Duration) ([]telemetry.Delivery, error) {
+func (q *Queue) receive(ctx context.Context, url string, limit int, wait time.Duration, damaged bool) ([]telemetry.Delivery, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("limit is %d, want at least 1", limit)
 	}
@@ -62,8 +63,10 @@ func (q *Queue) receive(ctx context.Context, url string, limit int, wait time.Du
 	for _, m := range out.Messages {
 		d, err := delivery(m)
 		if err != nil {
-			// It stays in the queue: the next delivery may be whole, and the redrive policy ends it.
 			q.corrupt.WithLabelValues("received").Inc()
+		}
+		if err != nil && !damaged {
+			// It stays in the queue: the next delivery may be whole, and the redrive policy ends it.
 			q.log.LogAttrs(ctx, slog.LevelWarn, "left a damaged message in the queue",
 				slog.String("message_id", aws.ToString(m.MessageId)), slog.Any("error", err))
 			continue
@@ -73,16 +76,18 @@ func (q *Queue) receive(ctx context.Context, url string, limit int, wait time.Du
 	return ds, nil
 }
 
-// delivery is the message as the port knows it. A message that nobody here has sent (without the attribute) is
-// delivered with its text as its body, so that it ends in quarantine and not in a loop.
+// delivery is the message as the port knows it, as far as it can be told also with an error. A message that nobody
+// here has sent (without the attribute) is delivered with its text as its body, so that it ends in quarantine and
+// not in a loop.
 func delivery(m types.Message) (telemetry.Delivery, error) {
 	d := telemetry.Delivery{Attempts: 1, Receipt: receipt(aws.ToString(m.ReceiptHandle))}
+	var damage error
 	a, ok := m.MessageAttributes[attribute]
 	switch {
 	case ok:
 		d.Body = a.BinaryValue
 		if aws.ToString(m.MD5OfMessageAttributes) != checksum(d.Body) {
-			return d, ErrCorrupt
+			damage = ErrCorrupt
 		}
 	case aws.ToString(m.Body) != dummyBody:
 		d.Body = []byte(aws.ToString(m.Body))
@@ -92,10 +97,10 @@ func delivery(m types.Message) (telemetry.Delivery, error) {
 	}
 	ms, err := strconv.ParseInt(m.Attributes[string(types.MessageSystemAttributeNameSentTimestamp)], 10, 64)
 	if err != nil {
-		return d, errors.New("message has no time of sending")
+		return d, errors.Join(damage, errors.New("message has no time of sending"))
 	}
 	d.SentAt = time.UnixMilli(ms).UTC()
-	return d, nil
+	return d, damage
 }
 
 func ceilSeconds(d time.Duration) int32 {
