@@ -67,7 +67,7 @@ func TestProvisionIsIdempotentAndCorrects(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := out.Attributes
-	if got["VisibilityTimeout"] != "7" || got["MessageRetentionPeriod"] != "345600" || got["MaximumMessageSize"] != "1048576" {
+	if got["VisibilityTimeout"] != "7" || got["MessageRetentionPeriod"] != "1209600" || got["MaximumMessageSize"] != "1048576" {
 		t.Errorf("queue attributes: %v", got)
 	}
 	if p := got["RedrivePolicy"]; !strings.Contains(p, names.DeadQueue) || !strings.Contains(p, "5") {

@@ -26,7 +26,8 @@ type Names struct {
 	Visibility time.Duration
 	// MaxReceive is how often an envelope is handed out before it is a dead letter.
 	MaxReceive int
-	// Retention and DeadRetention are how long undelivered envelopes are kept; SQS allows 14 days.
+	// Retention and DeadRetention are how long undelivered envelopes are kept. SQS allows 14 days, the default:
+	// what was accepted should outlive a long outage.
 	Retention, DeadRetention time.Duration
 	// MaxMessageBytes is the largest message that the queue takes, 1 KiB to 1 MiB.
 	MaxMessageBytes int
@@ -37,7 +38,7 @@ func DefaultNames() Names {
 	return Names{
 		Queue: "carasso-batches", DeadQueue: "carasso-dead", Bucket: "carasso-data", Table: "carasso-live",
 		Visibility: 2 * time.Minute, MaxReceive: 5,
-		Retention: 4 * 24 * time.Hour, DeadRetention: 14 * 24 * time.Hour,
+		Retention: 14 * 24 * time.Hour, DeadRetention: 14 * 24 * time.Hour,
 		MaxMessageBytes: 1 << 20,
 	}
 }
