@@ -94,7 +94,13 @@ func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64) {
 		if key := (speedKey{learn.BucketStart(s.T), edge}); row < 0 || key != at {
 			at, row = key, a.speedRow(key)
 		}
-		a.speeds[row].Add(s.SpeedCMPS, b.vehicle)
+		// The pseudonym is of the first counted sample's day: on another day it would make one
+		// car look like two.
+		if s.T/dayMS == w.samples[b.counted()].T/dayMS {
+			a.speeds[row].Add(s.SpeedCMPS, b.vehicle)
+		} else {
+			a.speeds[row].AddUnseen(s.SpeedCMPS)
+		}
 		if s.T < liveFrom {
 			continue
 		}
@@ -108,7 +114,10 @@ func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64) {
 	a.addEvents(w, b)
 }
 
-const hourMS = int64(time.Hour / time.Millisecond)
+const (
+	hourMS = int64(time.Hour / time.Millisecond)
+	dayMS  = 24 * hourMS
+)
 
 func countHealth(h *learn.Health, s *telemetry.Sample, edge road.Edge) {
 	h.Samples++
@@ -155,12 +164,19 @@ func (a *aggregate) speedRow(key speedKey) int32 {
 	return i
 }
 
+// maxKinds is how many models and software versions a flush tells apart in sensor health:
+// cars choose the texts, and must not fill the table. What comes later is "other".
+const maxKinds = 1000
+
 func (a *aggregate) healthOf(w *work, kind int32, hour int64) *learn.Health {
-	key := healthKey{hour, kind}
+	v := telemetry.Vehicle{Model: "other", Software: "other"}
+	if kind < maxKinds {
+		v = w.kinds.list[kind].Vehicle
+	}
+	key := healthKey{hour, min(kind, maxKinds)}
 	i, ok := a.healthAt[key]
 	if !ok {
 		i = int32(len(a.health))
-		v := w.kinds.list[kind].Vehicle
 		a.health = append(a.health, learn.HealthRow{HealthKey: learn.HealthKey{HourMS: hour, Model: v.Model, Software: v.Software}})
 		a.healthAt[key] = i
 	}

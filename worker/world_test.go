@@ -297,7 +297,11 @@ func (w *world) oracle() (speeds map[speedKey]*learn.Speed, health learn.Health)
 			if speeds[k] == nil {
 				speeds[k] = &learn.Speed{}
 			}
-			speeds[k].Add(p.SpeedCMPS, s.vehicle)
+			if day := int64(24 * time.Hour / time.Millisecond); p.T/day == s.batch.Samples[s.batch.LeadIn].T/day {
+				speeds[k].Add(p.SpeedCMPS, s.vehicle)
+			} else {
+				speeds[k].AddUnseen(p.SpeedCMPS)
+			}
 		}
 		health.HazardSeen += int64(len(s.batch.Events) / 2)
 	}

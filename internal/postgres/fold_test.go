@@ -181,8 +181,8 @@ func TestSumIsInvariantWhileFolding(t *testing.T) {
 
 func TestLiveSpeeds(t *testing.T) {
 	db := openTest(t)
-	ctx, now := t.Context(), time.Now()
-	bucket := time.UnixMilli(learn.BucketStart(now.UnixMilli())).UTC()
+	ctx := t.Context()
+	bucket := time.Now().UTC().Truncate(24 * time.Hour).Add(12 * time.Hour) // away from midnight
 	row := func(at time.Time, edge uint64, vehicles ...uint64) learn.SpeedRow {
 		r := learn.SpeedRow{BucketMS: at.UnixMilli(), Edge: edge}
 		for _, v := range vehicles {
@@ -207,6 +207,26 @@ func TestLiveSpeeds(t *testing.T) {
 		}
 		_, _, err := db.FoldAll(ctx)
 		must(t, err)
+	}
+}
+
+// Pseudonyms change at midnight: the same two cars, before and after, are not four.
+func TestLiveSpeedsOverMidnight(t *testing.T) {
+	db := openTest(t)
+	ctx := t.Context()
+	midnight := time.Now().UTC().Truncate(24 * time.Hour)
+	row := func(at time.Time, vehicles ...uint64) learn.SpeedRow {
+		r := learn.SpeedRow{BucketMS: at.UnixMilli(), Edge: 7<<25 + 2}
+		for _, v := range vehicles {
+			r.Add(1000, v)
+		}
+		return r
+	}
+	must(t, store(ctx, db, []learn.SpeedRow{row(midnight.Add(-learn.Bucket), 1, 2, 3), row(midnight, 11, 12)}, nil))
+	var got []learn.LiveSpeed
+	must(t, db.LiveSpeeds(ctx, []uint32{7}, midnight.Add(-2*learn.Bucket), midnight, func(s learn.LiveSpeed) { got = append(got, s) }))
+	if len(got) != 1 || got[0].N != 5 || got[0].Vehicles.AtLeast() > 3 || got[0].OldestMS != midnight.Add(-learn.Bucket).UnixMilli() {
+		t.Errorf("live speeds = %+v, want 5 samples of at most 3 vehicles", got)
 	}
 }
 

@@ -52,11 +52,12 @@ const liveSpeeds = `SELECT edge, sum(n)::bigint, sum(sum_cmps)::bigint, bit_or(v
 	UNION ALL
 	SELECT d.edge, d.n, d.sum_cmps, d.v0, d.v1, d.bucket FROM segment_speed_delta d
 		WHERE d.bucket BETWEEN $3 AND $4 AND d.edge >> 25 = ANY ($1)
-) AS live GROUP BY edge`
+) AS live GROUP BY edge, (bucket AT TIME ZONE 'UTC')::date ORDER BY edge`
 
 // LiveSpeeds sums the speeds of all directed segments of the given z14 tiles (quadkeys) over
 // the buckets that start from since to until, both starts of buckets, not yet folded ones
-// included.
+// included. Pseudonyms change at midnight UTC, so Vehicles are those of the day that saw
+// most: a union over two days would count each car twice.
 func (db *DB) LiveSpeeds(ctx context.Context, tiles []uint32, since, until time.Time, each func(learn.LiveSpeed)) error {
 	quadkeys := make([]int64, len(tiles))
 	for i, t := range tiles {
@@ -72,13 +73,26 @@ func (db *DB) LiveSpeeds(ctx context.Context, tiles []uint32, since, until time.
 	}
 	var edge, n, sum, v0, v1 int64
 	var oldest time.Time
+	var sofar learn.LiveSpeed // of the edge that is being read; its rows come together
 	_, err = pgx.ForEachRow(rows, []any{&edge, &n, &sum, &v0, &v1, &oldest}, func() error {
-		each(learn.LiveSpeed{
+		day := learn.LiveSpeed{
 			Edge: uint64(edge), N: n, SumCMPS: sum, Vehicles: learn.Vehicles{uint64(v0), uint64(v1)},
 			OldestMS: oldest.UnixMilli(),
-		})
+		}
+		switch {
+		case sofar.N == 0:
+			sofar = day
+		case sofar.Edge == day.Edge:
+			sofar.AddDay(day)
+		default:
+			each(sofar)
+			sofar = day
+		}
 		return nil
 	})
+	if err == nil && sofar.N > 0 {
+		each(sofar)
+	}
 	return wrap("read live speeds", err)
 }
 

@@ -90,3 +90,14 @@ type LiveSpeed struct {
 	Vehicles Vehicles
 	OldestMS int64 // start of the oldest bucket behind it, ms since the epoch
 }
+
+// AddDay adds the same segment's speeds of another UTC day. Vehicles of different days can't
+// be told apart or together: the fuller day's are kept, a lower bound of both.
+func (l *LiveSpeed) AddDay(o LiveSpeed) {
+	l.N += o.N
+	l.SumCMPS += o.SumCMPS
+	l.OldestMS = min(l.OldestMS, o.OldestMS)
+	if o.Vehicles.AtLeast() > l.Vehicles.AtLeast() {
+		l.Vehicles = o.Vehicles
+	}
+}

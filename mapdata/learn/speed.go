@@ -34,9 +34,15 @@ type Speed struct {
 
 // Add counts a sample's speed, in 0.01 m/s, of a vehicle known by its pseudonym.
 func (s *Speed) Add(cmps uint16, vehicle uint64) {
+	s.AddUnseen(cmps)
+	s.Vehicles.Add(vehicle)
+}
+
+// AddUnseen counts a sample's speed, but not who drove: for samples of another UTC day than
+// the pseudonym's.
+func (s *Speed) AddUnseen(cmps uint16) {
 	s.N++
 	s.SumCMPS += int64(cmps)
-	s.Vehicles.Add(vehicle)
 	s.Bins.Add(cmps)
 }
 
