@@ -40,7 +40,8 @@ test: ## Install what the tests need, then run every test (race detector, Postgr
 	@.ci/with-localstack $(BIN)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m $(TESTFLAGS) ./...
 
 .PHONY: lint
-lint: export GOLANGCI_LINT_CACHE = $(CURDIR)/$(BIN)/lint-cache # of this checkout: it remembers paths
+# The linter's cache remembers paths, so each checkout has its own.
+lint: export GOLANGCI_LINT_CACHE = $(CURDIR)/$(BIN)/lint-cache
 lint: $(BIN)/golangci-lint ## Check formatting, lint rules and the import table
 	$(BIN)/golangci-lint fmt --diff
 	$(BIN)/golangci-lint run ./...
