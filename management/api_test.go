@@ -130,7 +130,10 @@ type collection struct {
 		Properties struct {
 			Edge, Segment uint64
 			Direction     string
-			Samples       int
+			Class         string
+			LengthM       *float64 `json:"length_m"`
+			Samples       *int
+			Vehicles      *int
 			MeanKMH       *float64 `json:"mean_kmh"`
 			Suppressed    bool
 		}
@@ -165,6 +168,16 @@ func TestSegmentsPagesAndAnonymity(t *testing.T) {
 		}
 		if p.Suppressed {
 			suppressed++
+		}
+		// Counts along the roads would follow a single car.
+		if p.Suppressed != (p.Samples == nil) || p.Suppressed != (p.Vehicles == nil) {
+			t.Errorf("edge %d: suppressed %v, samples %v, vehicles %v", p.Edge, p.Suppressed, p.Samples, p.Vehicles)
+		}
+		if !p.Suppressed && (*p.Samples != 60 || *p.Vehicles != 9) {
+			t.Errorf("edge %d: %d samples of %d vehicles, want 60 of 9", p.Edge, *p.Samples, *p.Vehicles)
+		}
+		if p.Class == "" || p.LengthM == nil || f.Geometry == nil {
+			t.Errorf("edge %d: the road is withheld: %+v", p.Edge, f)
 		}
 		seg := b.store.town.segments[b.store.town.sorted()[0].Segment()]
 		if p.Edge == uint64(seg.ID.Edge(true)) && f.Geometry.Coordinates[0] != [2]float64{seg.Shape[2].Lon(), seg.Shape[2].Lat()} {
@@ -203,6 +216,50 @@ func TestSegmentsPagesAndAnonymity(t *testing.T) {
 	west, east := b.segments(t, "bbox=1.45,42.45,1.53,42.56"), b.segments(t, "bbox=1.53,42.45,1.60,42.56")
 	if len(west.Features) == 0 || len(east.Features) == 0 || len(west.Features)+len(east.Features) != len(whole.Features) {
 		t.Errorf("%d in the west and %d in the east make not %d", len(west.Features), len(east.Features), len(whole.Features))
+	}
+}
+
+func TestBucketsOfFewVehiclesHaveNoCounts(t *testing.T) {
+	b := newBench(t, nil)
+	edge := b.store.town.sorted()[0]
+	res, raw := b.do(t, "GET", fmt.Sprintf("/v1/segments/%d/speeds", edge), b.token(t, credential.Analyst), nil)
+	var doc struct {
+		Buckets []struct {
+			Samples, Vehicles *int
+			Suppressed        bool
+		}
+		SuppressedCount int `json:"suppressed_count"`
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%d %v: %s", res.StatusCode, err, raw)
+	}
+	suppressed := 0
+	for i, k := range doc.Buckets {
+		if k.Suppressed {
+			suppressed++
+		}
+		if k.Suppressed != (k.Samples == nil) || k.Suppressed != (k.Vehicles == nil) {
+			t.Errorf("bucket %d: suppressed %v, samples %v, vehicles %v", i, k.Suppressed, k.Samples, k.Vehicles)
+		}
+	}
+	if suppressed == 0 || suppressed == len(doc.Buckets) || suppressed != doc.SuppressedCount {
+		t.Errorf("%d of %d buckets suppressed, suppressed_count %d", suppressed, len(doc.Buckets), doc.SuppressedCount)
+	}
+}
+
+func TestRefusedMethodsNameTheAllowedOnes(t *testing.T) {
+	b := newBench(t, nil)
+	for _, tt := range []struct{ method, path, allow string }{
+		{"DELETE", "/v1/ledger", "GET"},
+		{"GET", "/v1/ledger/batches", "POST"},
+		{"POST", "/v1/segments/42/speeds", "GET"},
+		{"PUT", "/v1/tiles.json", "GET, HEAD, OPTIONS"},
+		{"POST", "/", "GET"},
+	} {
+		res, doc := b.do(t, tt.method, tt.path, "", nil)
+		if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != tt.allow {
+			t.Errorf("%s %s: %d, Allow %q, want %q: %s", tt.method, tt.path, res.StatusCode, res.Header.Get("Allow"), tt.allow, doc)
+		}
 	}
 }
 

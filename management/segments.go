@@ -61,8 +61,10 @@ type roadProps struct {
 
 type segmentProps struct {
 	roadProps
-	Samples    int64    `json:"samples"`
-	Vehicles   int      `json:"vehicles"`
+	// Samples and Vehicles are null when suppressed, like the speeds: counts along the
+	// roads follow a single car as well as speeds do.
+	Samples    *int64   `json:"samples"`
+	Vehicles   *int     `json:"vehicles"`
 	MeanKMH    *float64 `json:"mean_kmh"`
 	P50KMH     *float64 `json:"p50_kmh"`
 	P85KMH     *float64 `json:"p85_kmh"`
@@ -159,10 +161,10 @@ func (s *Server) feature(edge road.Edge, seg *road.Segment, days []learn.SpeedRo
 		estimate = max(estimate, days[i].Vehicles.Estimate())
 	}
 	f := feature{Type: "Feature", ID: uint64(edge), Properties: segmentProps{
-		roadProps: newRoadProps(edge, seg), Samples: int64(sum.N), Vehicles: int(math.Round(estimate)),
-		Suppressed: atLeast < s.cfg.K,
+		roadProps: newRoadProps(edge, seg), Suppressed: atLeast < s.cfg.K,
 	}}
 	if !f.Properties.Suppressed {
+		f.Properties.Samples, f.Properties.Vehicles = counts(&sum, estimate)
 		f.Properties.MeanKMH = kmh(sum.MeanKMH())
 		f.Properties.P50KMH = kmh(sum.PercentileKMH(0.5))
 		f.Properties.P85KMH = kmh(sum.PercentileKMH(0.85))
@@ -185,8 +187,8 @@ type edgeSpeedsDoc struct {
 
 type bucketDoc struct {
 	Bucket     time.Time `json:"bucket"`
-	Samples    int64     `json:"samples"`
-	Vehicles   int       `json:"vehicles"`
+	Samples    *int64    `json:"samples"`
+	Vehicles   *int      `json:"vehicles"`
 	MeanKMH    *float64  `json:"mean_kmh"`
 	P15KMH     *float64  `json:"p15_kmh"`
 	P50KMH     *float64  `json:"p50_kmh"`
@@ -233,14 +235,19 @@ func (s *Server) getEdgeSpeeds(r *http.Request) (any, error) {
 
 func (s *Server) bucket(row *learn.SpeedRow) bucketDoc {
 	b := bucketDoc{
-		Bucket: time.UnixMilli(row.BucketMS).UTC(), Samples: int64(row.N),
-		Vehicles: int(math.Round(row.Vehicles.Estimate())), Suppressed: !row.Publishable(s.cfg.K),
+		Bucket: time.UnixMilli(row.BucketMS).UTC(), Suppressed: !row.Publishable(s.cfg.K),
 	}
 	if !b.Suppressed {
+		b.Samples, b.Vehicles = counts(&row.Speed, row.Vehicles.Estimate())
 		b.MeanKMH = kmh(row.MeanKMH())
 		b.P15KMH, b.P50KMH, b.P85KMH = kmh(row.PercentileKMH(0.15)), kmh(row.PercentileKMH(0.5)), kmh(row.PercentileKMH(0.85))
 	}
 	return b
+}
+
+func counts(s *learn.Speed, estimate float64) (samples *int64, vehicles *int) {
+	n, v := int64(s.N), int(math.Round(estimate))
+	return &n, &v
 }
 
 // kmh rounds to 0.1 km/h; nil for NaN.

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,7 +104,8 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
 		problem.Write(w, problem.New(problem.NotFound, "This path does not exist; /openapi.json lists those that do."))
 	})
-	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
+	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Allow", strings.Join(allowed(r, req.URL), ", "))
 		problem.Write(w, problem.New(problem.MethodNotAllowed, "/openapi.json lists the methods of this path."))
 	})
 	analyst, operator := s.require(credential.Analyst), s.require(credential.Operator)
@@ -122,6 +125,22 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 	r.Get("/", page.ServeHTTP)
 	r.Get("/portal/*", page.ServeHTTP)
 	s.router = r
+}
+
+// allowed lists the methods that a path has.
+func allowed(r chi.Routes, u *url.URL) (methods []string) {
+	path := u.RawPath // what the router matches, if it is set
+	if path == "" {
+		path = u.Path
+	}
+	for _, m := range []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+	} {
+		if r.Match(chi.NewRouteContext(), m, path) {
+			methods = append(methods, m)
+		}
+	}
+	return methods
 }
 
 // Routes lists what the server answers to.

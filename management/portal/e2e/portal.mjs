@@ -92,6 +92,9 @@ try {
     await page.mouse.click(target.x, target.y);
     await page.locator('#segment .uplot, #segment .profile[hidden]').first().waitFor({ state: 'attached' });
     const doc = await api(`/v1/segments/${target.edge}/speeds`);
+    const samples = await page.locator('#segment [data-fact="samples"]').textContent();
+    assert.match(samples, /^(over )?[\d.,KM]+$|^–$/);
+    if (expected.exact) assert.match(samples, /^over /, 'samples of suppressed buckets are not known');
     if (doc.name) assert.equal(await page.locator('#segment-name').textContent(), doc.name);
     if (doc.limit_kmh) assert.equal(await page.locator('#segment .sign').textContent(), String(doc.limit_kmh));
     await page.keyboard.press('Escape');

@@ -94,8 +94,11 @@ export function startSegment({ theme, closed, show, road }) {
       if (!p.name && !p.ref) card.querySelector('h2').textContent = title(doc);
       const last = doc.buckets.at(-1);
       card.querySelector('[data-fact="fresh"]').textContent = last ? `${time(last.bucket)} to ${time(Date.parse(last.bucket) + 300_000)}` : 'none';
-      card.querySelector('[data-fact="samples"]').textContent = count(doc.buckets.reduce((n, b) => n + b.samples, 0));
       const shown = doc.buckets.filter((b) => !b.suppressed);
+      // Suppressed buckets have samples too, how many isn't told.
+      const withheld = shown.length < doc.buckets.length;
+      const samples = count(shown.reduce((n, b) => n + b.samples, 0));
+      card.querySelector('[data-fact="samples"]').textContent = !withheld ? samples : shown.length ? `over ${samples}` : '–';
       caption.textContent = shown.length
         ? `Median, and 15th to 85th percentile, per five minutes. Below ${doc.k} vehicles nothing is shown.`
         : `No five minutes of the last ${HOURS} hours had ${doc.k} vehicles, so nothing is shown.`;
