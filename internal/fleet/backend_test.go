@@ -32,6 +32,7 @@ type backend struct {
 
 	forget       int     // batches that the ledger loses
 	twice        int     // batches archived and counted twice
+	thin         int     // every so manieth sample is in no count, if not 0
 	faster       float64 // km/h added to every mean
 	unbalanced   bool
 	noDuplicates bool
@@ -151,7 +152,10 @@ func (b *backend) take(vehicle string, batch *telemetry.Batch) {
 	}
 	b.claims[key] = int64(batch.Counted())
 	b.samples += int64(batch.Counted())
-	for _, s := range batch.Samples[batch.LeadIn:] {
+	for i, s := range batch.Samples[batch.LeadIn:] {
+		if b.thin > 0 && i%b.thin == 0 {
+			continue
+		}
 		arc := b.net.nearest(geo.Point{LatE7: s.LatE7, LonE7: s.LonE7}, s.HeadingCDeg, s.Has&telemetry.HasHeading != 0)
 		if arc < 0 {
 			continue
@@ -244,8 +248,9 @@ func (b *backend) segments(w http.ResponseWriter, r *http.Request) {
 		if sum.n == 0 {
 			continue
 		}
-		p := map[string]any{"edge": b.net.edges[i], "samples": sum.n, "suppressed": len(vehicles) < 3}
+		p := map[string]any{"edge": b.net.edges[i], "samples": nil, "suppressed": len(vehicles) < 3}
 		if len(vehicles) >= 3 {
+			p["samples"] = sum.n
 			p["mean_kmh"] = float64(sum.sumCMPS)/float64(sum.n)*0.036 + b.faster
 		}
 		features = append(features, map[string]any{"properties": p})

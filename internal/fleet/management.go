@@ -108,9 +108,10 @@ func (m *managementClient) lookUp(ctx context.Context, batches []lookup) (found 
 
 // learned is what the map says of a directed segment in a period.
 type learned struct {
-	samples    int64
-	meanKMH    float64
-	suppressed bool
+	samples  int64 // of no meaning if withheld
+	meanKMH  float64
+	unsure   bool // of meanKMH
+	withheld bool // too few vehicles: neither is told
 }
 
 // segments asks for all segments with data in a bounding box, piece by piece.
@@ -126,7 +127,7 @@ func (m *managementClient) segments(ctx context.Context, n *Network, from, to ti
 				Features []struct {
 					Properties struct {
 						Edge       uint64   `json:"edge"`
-						Samples    int64    `json:"samples"`
+						Samples    *int64   `json:"samples"`
 						MeanKMH    *float64 `json:"mean_kmh"`
 						Suppressed bool     `json:"suppressed"`
 					} `json:"properties"`
@@ -138,8 +139,11 @@ func (m *managementClient) segments(ctx context.Context, n *Network, from, to ti
 			}
 			for i := range page.Features {
 				p := &page.Features[i].Properties
-				l := learned{samples: p.Samples, suppressed: p.Suppressed || p.MeanKMH == nil}
-				if p.MeanKMH != nil {
+				l := learned{withheld: p.Suppressed || p.Samples == nil, unsure: p.MeanKMH == nil}
+				if !l.withheld {
+					l.samples = *p.Samples
+				}
+				if !l.unsure {
 					l.meanKMH = *p.MeanKMH
 				}
 				out[p.Edge] = l

@@ -105,7 +105,7 @@ func TestTolerancesHoldForTheMatcher(t *testing.T) {
 				all = append(all, e)
 			}
 		}
-		r := Report{Checks: judge(all, sent, counted)}
+		r := Report{Checks: judge(all, tally{sent: sent, counted: counted})}
 		for _, k := range r.Checks {
 			t.Logf("%s: %+v", c.name, k)
 		}

@@ -67,6 +67,7 @@ func TestVerificationFindsFaults(t *testing.T) {
 		"lost batch":          {func(b *backend) { b.forget = 1 }, "accepted batches in the ledger"},
 		"counted twice":       {func(b *backend) { b.twice = 1 }, "batches archived = manifest = claims"},
 		"speeds twice":        {func(b *backend) { b.twice = 1 }, "samples counted on roads"},
+		"speeds lost":         {func(b *backend) { b.thin = 10 }, "samples counted on roads"},
 		"wrong mean":          {func(b *backend) { b.faster = 4 }, "mean speed by segment: in tolerance"},
 		"slightly wrong mean": {func(b *backend) { b.faster = 1.5 }, "mean speed by segment: median error"},
 		"not balanced":        {func(b *backend) { b.unbalanced = true }, "ledger balanced, nothing in flight"},
@@ -94,6 +95,35 @@ func TestVerificationFindsFaults(t *testing.T) {
 			}
 			t.Errorf("no check %q in %+v", c.check, r.Checks)
 		})
+	}
+}
+
+// TestWithheldCountsAreNotClaimed: where the map withholds its counts, only what is sent
+// from the other segments can be, and is, verified.
+func TestWithheldCountsAreNotClaimed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		n  tally
+		ok bool
+	}{
+		"all told":                   {tally{sent: 1000, counted: 960}, true},
+		"all told, more than sent":   {tally{sent: 1000, counted: 1001}, false},
+		"some withheld":              {tally{sent: 1000, withheld: 300, counted: 690}, true},
+		"some withheld, some astray": {tally{sent: 1000, withheld: 300, counted: 710}, true},
+		"some withheld, some lost":   {tally{sent: 1000, withheld: 300, counted: 640}, false},
+		"some withheld, told twice":  {tally{sent: 1000, withheld: 300, counted: 1400}, false},
+		"most withheld, told twice":  {tally{sent: 1000, withheld: 900, counted: 200}, false},
+		"all withheld":               {tally{sent: 1000, withheld: 1000}, true},
+		"all withheld, others there": {tally{sent: 1000, withheld: 1000, counted: 10}, false},
+	} {
+		if got := c.n.check(); got.OK != c.ok {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	found := map[uint64]learned{1: {samples: 90, meanKMH: 40}, 2: {samples: 90, meanKMH: 40}, 3: {withheld: true, unsure: true}}
+	got := subtract(found, map[uint64]learned{1: {samples: 30, meanKMH: 20}, 2: {withheld: true, unsure: true}})
+	if got[1] != (learned{samples: 60, meanKMH: 50}) || !got[2].withheld || !got[3].withheld {
+		t.Errorf("less what was there before: %+v", got)
 	}
 }
 
