@@ -3,8 +3,11 @@ package service
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -15,16 +18,27 @@ type Check func(ctx context.Context) error
 // checkTimeout bounds one answer of /readyz.
 const checkTimeout = 3 * time.Second
 
+// readyFor is how long the checks' results answer /readyz, which anybody may ask: so
+// dependencies are asked at most that often.
+const readyFor = time.Second
+
 // Health answers /healthz (the process lives) and /readyz (it may get traffic): ready
 // until Drain is called, as long as every named check passes. Safe for concurrent use.
 type Health struct {
 	mu       sync.RWMutex
 	draining bool
 	checks   map[string]Check
+
+	turn   chan struct{} // held by who reads or renews what follows
+	failed []Failure     // the checks' last results
+	at     time.Time     // when they were asked, zero if never
+	told   bool          // that it is not ready
 }
 
 // NewHealth is a Health without checks.
-func NewHealth() *Health { return &Health{checks: make(map[string]Check)} }
+func NewHealth() *Health {
+	return &Health{checks: make(map[string]Check), turn: make(chan struct{}, 1)}
+}
 
 // Add registers a check under a name that is shown to operators; a second one under
 // the same name replaces the first.
@@ -41,11 +55,48 @@ func (h *Health) Drain() {
 	h.draining = true
 }
 
-// Ready runs all checks at once, each within 3 s, and returns the names of the failed
-// ones, sorted, with their errors; draining counts as a failed check "draining".
-func (h *Health) Ready(ctx context.Context) []Failure {
+func (h *Health) withDraining(failed []Failure) []Failure {
 	h.mu.RLock()
-	draining := h.draining
+	defer h.mu.RUnlock()
+	if !h.draining {
+		return failed
+	}
+	failed = append([]Failure{{Check: "draining", Err: errDraining}}, failed...)
+	slices.SortFunc(failed, byCheck)
+	return failed
+}
+
+// ready returns the failed checks, sorted, by results that are at most readyFor old;
+// draining counts as a failed check "draining". Who asks while they are renewed waits for
+// the same results, but no longer than ctx. It logs when readiness ends or returns.
+func (h *Health) ready(ctx context.Context, log *slog.Logger) ([]Failure, error) {
+	select {
+	case h.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("service ready: %w", ctx.Err())
+	}
+	defer func() { <-h.turn }()
+	if h.at.IsZero() || time.Since(h.at) >= readyFor {
+		// The result is everybody's: who goes away does not spoil it.
+		h.failed = h.run(context.WithoutCancel(ctx))
+		h.at = time.Now()
+	}
+	failed := h.withDraining(h.failed)
+	if told := len(failed) > 0; told != h.told {
+		h.told = told
+		if !told {
+			log.InfoContext(ctx, "ready again")
+		}
+		for _, f := range failed {
+			log.WarnContext(ctx, "not ready", "check", f.Check, "error", f.Err)
+		}
+	}
+	return failed, nil
+}
+
+// run runs all checks at once, each within 3 s, and returns the failed ones, sorted.
+func (h *Health) run(ctx context.Context) []Failure {
+	h.mu.RLock()
 	names := make([]string, 0, len(h.checks))
 	checks := make([]Check, 0, len(h.checks))
 	for name, c := range h.checks {
@@ -63,25 +114,16 @@ func (h *Health) Ready(ctx context.Context) []Failure {
 	wg.Wait()
 
 	var failed []Failure
-	if draining {
-		failed = append(failed, Failure{Check: "draining", Err: errDraining})
-	}
 	for i, err := range errs {
 		if err != nil {
 			failed = append(failed, Failure{Check: names[i], Err: err})
 		}
 	}
-	slices.SortFunc(failed, func(a, b Failure) int {
-		switch {
-		case a.Check < b.Check:
-			return -1
-		case a.Check > b.Check:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(failed, byCheck)
 	return failed
 }
+
+func byCheck(a, b Failure) int { return strings.Compare(a.Check, b.Check) }
 
 // Failure is a check that did not pass.
 type Failure struct {

@@ -218,7 +218,11 @@ func Handler(deps Deps) http.Handler {
 }
 
 func serveReady(w http.ResponseWriter, r *http.Request, h *Health, log *slog.Logger) {
-	failed := h.Ready(r.Context())
+	failed, err := h.ready(r.Context(), log)
+	if err != nil {
+		writeStatus(w, http.StatusServiceUnavailable, status{Status: "unavailable"})
+		return
+	}
 	if len(failed) == 0 {
 		writeStatus(w, http.StatusOK, status{Status: "ok"})
 		return
@@ -226,7 +230,6 @@ func serveReady(w http.ResponseWriter, r *http.Request, h *Health, log *slog.Log
 	s := status{Status: "unavailable"}
 	for _, f := range failed {
 		s.Failed = append(s.Failed, f.Check)
-		log.WarnContext(r.Context(), "not ready", "check", f.Check, "error", f.Err)
 	}
 	writeStatus(w, http.StatusServiceUnavailable, s)
 }

@@ -8,8 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -70,6 +74,7 @@ func TestEndpoints(t *testing.T) {
 	if code, _ := get(t, base+"/other"); code != http.StatusNotFound {
 		t.Errorf("/other = %d", code)
 	}
+	time.Sleep(readyFor)
 	broken = errors.New("secret host unreachable")
 	if code, body := get(t, base+"/readyz"); code != http.StatusServiceUnavailable ||
 		strings.TrimSpace(body) != `{"status":"unavailable","failed":["queue"]}` {
@@ -88,6 +93,69 @@ func TestEndpoints(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Errorf("Close after Run = %v", err)
 	}
+}
+
+// Anybody may ask for readiness, however often: dependencies are asked once a second,
+// and the log tells changes only.
+func TestReadinessIsCheckedAndLoggedSparingly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		var broken atomic.Bool
+		health := NewHealth()
+		health.Add("queue", func(context.Context) error {
+			asked.Add(1)
+			time.Sleep(100 * time.Millisecond)
+			if broken.Load() {
+				return errors.New("unreachable")
+			}
+			return nil
+		})
+		var logs bytes.Buffer
+		h := Handler(Deps{Handler: http.NotFoundHandler(), Logger: slog.New(slog.NewJSONHandler(&logs, nil)), Health: health})
+		ask := func(want int) {
+			t.Helper()
+			var wg sync.WaitGroup
+			for range 50 {
+				wg.Go(func() {
+					w := httptest.NewRecorder()
+					h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", http.NoBody))
+					if w.Code != want {
+						t.Errorf("/readyz = %d %s, want %d", w.Code, w.Body, want)
+					}
+				})
+			}
+			wg.Wait()
+		}
+		// Who gives up waits no longer, and spoils nothing for the others.
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(gone, http.MethodGet, "/readyz", http.NoBody))
+		time.Sleep(readyFor)
+		asked.Store(0)
+		for i, step := range []struct {
+			broken   bool
+			want     int
+			down, up int // lines so far
+		}{
+			{false, http.StatusOK, 0, 0},
+			{true, http.StatusServiceUnavailable, 1, 0},
+			{true, http.StatusServiceUnavailable, 1, 0},
+			{false, http.StatusOK, 1, 1},
+			{true, http.StatusServiceUnavailable, 2, 1},
+		} {
+			broken.Store(step.broken)
+			ask(step.want)
+			ask(step.want)
+			if n := asked.Load(); n != int64(i+1) {
+				t.Errorf("step %d: 100 requests each second asked %d times", i, n)
+			}
+			down, up := strings.Count(logs.String(), `"check":"queue"`), strings.Count(logs.String(), `"ready again"`)
+			if down != step.down || up != step.up {
+				t.Errorf("step %d: %d lines not ready, %d ready again; want %d, %d: %s", i, down, up, step.down, step.up, logs.String())
+			}
+			time.Sleep(readyFor)
+		}
+	})
 }
 
 // While draining, requests are still answered and readiness is false; a request under
