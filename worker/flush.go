@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -27,8 +28,8 @@ type flusher struct {
 	now        func() time.Time
 
 	sums     *aggregate
-	archive  *archiver
-	entries  []int // indexes of envelopes to enter into the ledger, sorted
+	archive  *archiver // nil after a panic
+	entries  []int     // indexes of envelopes to enter into the ledger, sorted
 	headers  []*telemetry.Header
 	claims   []claimed
 	ids      []telemetry.ClaimID
@@ -56,6 +57,31 @@ type result struct {
 // queue. After an error nothing, or all of it, may have been written; a flush
 // of the same envelopes finds out.
 func (f *flusher) flush(ctx context.Context, w *work, envelopes []int) (res result, err error) {
+	defer func() {
+		// A bug that one envelope triggers must not take the worker down with it again and
+		// again: the envelope is looked for, as after a refusal by the database.
+		if r := recover(); r != nil {
+			f.m.panics.Inc()
+			f.sums, f.archive = newAggregate(), nil // who knows what state they are in
+			res, err = result{}, &panicError{r, debug.Stack()}
+		}
+	}()
+	return f.try(ctx, w, envelopes)
+}
+
+// panicError is a panic during a flush.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+
+// Permanent tells that the same data will panic again.
+func (e *panicError) Permanent() bool { return true }
+
+// try is flush, but may panic; the transaction is rolled back then.
+func (f *flusher) try(ctx context.Context, w *work, envelopes []int) (res result, err error) {
 	step := f.steps()
 	defer func() { step("") }()
 	step(StepBegin)
@@ -88,6 +114,11 @@ func (f *flusher) flush(ctx context.Context, w *work, envelopes []int) (res resu
 		MapVersion: f.mapVersion(),
 	}
 	if m.Batches > 0 {
+		if f.archive == nil {
+			if f.archive, err = newArchiver(); err != nil {
+				return res, err
+			}
+		}
 		if object, err = f.archive.encode(w, envelopes); err != nil {
 			return res, err
 		}

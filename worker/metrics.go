@@ -58,7 +58,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return c
 	}
 	m.archived = single("archived_bytes_total", "Bytes of archive objects written.")
-	m.panics = single("panics_total", "Envelopes whose decoding or matching panicked.")
+	m.panics = single("panics_total", "Panics while decoding, matching or flushing envelopes.")
 	r.MustRegister(m.step, m.flush, m.flushBatches, m.queueAge)
 	return m
 }

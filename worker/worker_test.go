@@ -13,6 +13,7 @@ import (
 	"github.com/carasso/carasso/internal/pgserver"
 	"github.com/carasso/carasso/internal/pgtest"
 	"github.com/carasso/carasso/internal/postgres"
+	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/match"
 	"github.com/carasso/carasso/telemetry"
 	"github.com/carasso/carasso/telemetry/ledger"
@@ -253,6 +254,49 @@ func TestRefusedEnvelopeDoesNotBlockOthers(t *testing.T) {
 		d.Begin = func(ctx context.Context) (worker.Tx, error) {
 			tx, err := w.db.BeginFlush(ctx)
 			return &refusing{tx, bad[2].claim}, err
+		}
+		want := ledger.ReasonRejected
+		if dead {
+			want = ledger.ReasonMaxReceives
+			d.Dead, d.Queue = w.queue, newDirQueue(t.TempDir())
+		}
+		stop := w.start(config(), d)
+		w.drain()
+		stop()
+		w.verify(4)
+		if r := w.strings("SELECT reason FROM quarantine"); !slices.Equal(r, []string{string(want)}) {
+			t.Errorf("dead letters %v: reasons %v, want %s", dead, r, want)
+		}
+	}
+}
+
+// bursting panics when it is to store the sensor health of a certain model.
+type bursting struct{ worker.Tx }
+
+func (b *bursting) Health(ctx context.Context, rows []learn.HealthRow) error {
+	for i := range rows {
+		if rows[i].Model == "bursts" {
+			panic("bug")
+		}
+	}
+	return b.Tx.Health(ctx, rows)
+}
+
+func TestPanicWhileFlushingIsQuarantined(t *testing.T) {
+	for _, dead := range []bool{false, true} {
+		w := newWorld(t)
+		bad := w.batches(4)
+		bad[1].batch.Vehicle.Model = "bursts"
+		for i := range 12 {
+			if i == 6 {
+				w.post(w.seal(bad, nil))
+			}
+			w.send(w.batches(5))
+		}
+		d := w.deps()
+		d.Begin = func(ctx context.Context) (worker.Tx, error) {
+			tx, err := w.db.BeginFlush(ctx)
+			return &bursting{tx}, err
 		}
 		want := ledger.ReasonRejected
 		if dead {
