@@ -72,7 +72,7 @@ func (m *memoryObjects) Put(_ context.Context, _ string, body []byte, _, _ strin
 // nothing behind: the next flush archives and sums up the same as a first one.
 func TestFlushIsCleanAfterAPanic(t *testing.T) {
 	now := time.Now()
-	flushed := func(spoil func(*flusher, *work, *memoryTx)) (*memoryTx, []byte) {
+	flushed := func(t *testing.T, spoil func(*flusher, *work, *memoryTx)) (*memoryTx, []byte) {
 		t.Helper()
 		var tx *memoryTx
 		var objects memoryObjects
@@ -112,7 +112,7 @@ func TestFlushIsCleanAfterAPanic(t *testing.T) {
 		}
 		return tx, objects.last
 	}
-	wantTx, wantObject := flushed(nil)
+	wantTx, wantObject := flushed(t, nil)
 	for name, spoil := range map[string]func(*flusher, *work, *memoryTx){
 		"aggregate": func(_ *flusher, w *work, _ *memoryTx) { w.edges = w.edges[:300:300] },
 		"archive": func(f *flusher, _ *work, _ *memoryTx) {
@@ -127,7 +127,7 @@ func TestFlushIsCleanAfterAPanic(t *testing.T) {
 		"store": func(_ *flusher, _ *work, tx *memoryTx) { tx.bursts = true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			tx, object := flushed(spoil)
+			tx, object := flushed(t, spoil)
 			if got, want := fmt.Sprint(tx.speeds), fmt.Sprint(wantTx.speeds); got != want {
 				t.Errorf("summed up %s, want %s", got, want)
 			}
