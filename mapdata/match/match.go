@@ -11,14 +11,6 @@ import (
 	"github.com/carasso/carasso/telemetry"
 )
 
-// Result is where one sample was taken.
-type Result struct {
-	Edge    road.Edge
-	OffsetM float32 // from the edge's start, in the direction of travel
-	DistM   float32 // from the sample to the road
-	OK      bool    // false: no plausible road; the other fields are zero
-}
-
 // Partitions hands out the road graph: *road.Store.
 type Partitions interface {
 	Partition(ctx context.Context, quadkey uint32) (*road.Partition, error)
@@ -48,6 +40,7 @@ type Matcher struct {
 	part  *road.Partition // the last one used, and where it applies
 	box   geo.Box
 	spans []road.Span
+	path  []Step
 }
 
 // New is a Matcher over a road graph.
@@ -85,6 +78,9 @@ func (m *Matcher) Match(ctx context.Context, samples []telemetry.Sample, out []R
 	}
 	return nil
 }
+
+// Path is the way driven in the last Match, lead-in included; valid until the next one.
+func (m *Matcher) Path() []Step { return m.path }
 
 // enter makes the partition around p the current one.
 func (m *Matcher) enter(ctx context.Context, p geo.Point) error {
