@@ -201,7 +201,6 @@ func (g *Graph) finish(box geo.Box) {
 	g.box = geo.BoxOf(g.points)
 	g.along = make([]float32, len(g.points))
 	g.nodeAt = make([]geo.Point, len(g.nodeID))
-	g.outStart = make([]uint32, len(g.nodeID)+1)
 	for n := range g.segs {
 		s := &g.segs[n]
 		shape := g.points[g.shapeStart[n]:g.shapeStart[n+1]]
@@ -215,26 +214,33 @@ func (g *Graph) finish(box geo.Box) {
 		g.lengthM += d
 		g.nodeAt[s.from], g.nodeAt[s.to] = shape[0], shape[len(shape)-1]
 	}
-	g.eachOut(func(node int, _ Index) { g.outStart[node+1]++ })
-	for i := 1; i < len(g.outStart); i++ {
-		g.outStart[i] += g.outStart[i-1]
-	}
-	g.out = make([]Index, g.outStart[len(g.nodeID)])
-	next := slices.Clone(g.outStart)
-	g.eachOut(func(node int, i Index) {
-		g.out[next[node]] = i
-		next[node]++
-	})
+	g.outStart, g.out = g.leaving(true)
+	g.wrongStart, g.wrong = g.leaving(false)
 	if box.Empty() {
 		box = g.box
 	}
 	g.buildGrid(box)
 }
 
-func (g *Graph) eachOut(visit func(node int, i Index)) {
+// leaving lists, node by node, the edges that lead away and may be driven, or may not.
+func (g *Graph) leaving(allowed bool) (start []uint32, edges []Index) {
+	start = make([]uint32, len(g.nodeID)+1)
 	for i := range Index(g.NumIndexes()) {
-		if g.Allowed(i) {
-			visit(g.Source(i), i)
+		if g.Allowed(i) == allowed {
+			start[g.Source(i)+1]++
 		}
 	}
+	for n := 1; n < len(start); n++ {
+		start[n] += start[n-1]
+	}
+	edges = make([]Index, start[len(start)-1])
+	next := slices.Clone(start)
+	for i := range Index(g.NumIndexes()) {
+		if g.Allowed(i) == allowed {
+			n := g.Source(i)
+			edges[next[n]] = i
+			next[n]++
+		}
+	}
+	return start, edges
 }
