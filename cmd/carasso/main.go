@@ -25,6 +25,7 @@ type cli struct {
 	Map         mapCmd         `cmd:"" help:"Work with maps."`
 	Token       tokenCmd       `cmd:"" help:"Print a credential that the receiver or the management API accepts."`
 	Provision   provisionCmd   `cmd:"" help:"Create queue, dead-letter queue, bucket and table, and migrate the database."`
+	Eval        evalCmd        `cmd:"" help:"Score what is learned against data with ground truth."`
 	Bench       benchCmd       `cmd:"" help:"Measure the embedded pipeline end to end and print a table."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Exit 0 if a service answers /readyz, 1 if not."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
