@@ -80,5 +80,3 @@ func aims(samplingS int, v []float64) []eval.Aim {
 		return nil
 	}
 }
-
-func draw(*Config, [][]*Result) ([]string, error) { return nil, nil }
