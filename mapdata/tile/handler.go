@@ -112,7 +112,7 @@ func (h *handler) locate(r *http.Request, l layer, id ID, mapVersion string) (et
 	if !l.live {
 		return `W/"` + mapVersion + `"`, ObjectKey(l.name, id, mapVersion), nil
 	}
-	ptr, err := readPointer(r.Context(), h.Live, LiveKey(l.name, id))
+	ptr, _, err := readPointer(r.Context(), h.Live, LiveKey(l.name, id))
 	if err != nil || ptr == nil || ptr.Key == "" {
 		return "", "", err
 	}

@@ -8,15 +8,22 @@ import (
 	"time"
 
 	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/tile/state"
 )
 
 // ID names a tile: zoom and place in the XYZ scheme.
 type ID = geo.Tile
 
+// Record is what cars are told of one thing in a z14 tile: see the Records methods of Speeds,
+// Limits and Hazards.
+type Record = state.Record
+
 // The layers.
 const (
-	Roads      = "roads"
-	SpeedLayer = "speeds"
+	Roads       = "roads"
+	LimitLayer  = "limits"
+	SpeedLayer  = "speeds"
+	HazardLayer = "hazards"
 )
 
 // ContentType is the media type of vector tiles.
@@ -47,11 +54,22 @@ func LiveKey(layer string, id ID) string {
 	return fmt.Sprintf("tile/%s/%d/%d/%d", layer, id.Z, id.X, id.Y)
 }
 
-// Pointer is the live store's item for a tile.
+// recordsKey is where the records of a version of a z14 tile are stored. The sum of the
+// content keeps apart what two publishers make of the same version.
+func recordsKey(layer string, id ID, version int64, sum string) string {
+	return fmt.Sprintf("tiles/%s/%d/%d/%d/%d-%s.records", layer, id.Z, id.X, id.Y, version, sum)
+}
+
+// Pointer is the live store's item for a tile. The item's own version there is no more
+// than a count of its changes, by which publishers notice one another.
 type Pointer struct {
 	Version     int64     `json:"version"`
 	ETag        string    `json:"etag"` // hash of the content; "" for a tile with nothing to show
 	Key         string    `json:"key"`  // object; "" for a tile with nothing to show
 	PublishedAt time.Time `json:"published_at"`
 	Previous    string    `json:"previous,omitempty"` // object of the version before, kept for slow readers
+
+	Records         string `json:"records,omitempty"`          // object; "" for a tile without records
+	Changed         int64  `json:"changed,omitempty"`          // version at which the records changed last
+	PreviousRecords string `json:"previous_records,omitempty"` // as Previous
 }

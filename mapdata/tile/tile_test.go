@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/klauspost/compress/gzip"
 	orbmvt "github.com/paulmach/orb/encoding/mvt"
 	"go.uber.org/goleak"
@@ -164,7 +165,12 @@ func TestPublish(t *testing.T) {
 		for i, k := range keys {
 			keys[i] = "tiles/speeds/14/1/2/" + k + ".mvt.gz"
 		}
-		if diff := cmp.Diff(keys, objects.under("tiles/")); diff != "" {
+		got := objects.under("tiles/")
+		for i, k := range got { // the sum of the content is not the point here
+			version, _, _ := strings.Cut(k, "-")
+			got[i] = version + ".mvt.gz"
+		}
+		if diff := cmp.Diff(keys, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("version %d: %s", version, diff)
 		}
 	}
