@@ -1,5 +1,5 @@
-// Package mvt encodes Mapbox Vector Tiles 2.1 straight from roads' shapes: it projects,
-// simplifies, clips and writes in one go, without geometry objects between.
+// Package mvt encodes Mapbox Vector Tiles 2.1 straight from roads' shapes and
+// places: it projects, simplifies, clips and writes in one go, without geometry objects between.
 package mvt
 
 import (
@@ -30,6 +30,7 @@ const (
 	featureTags  = 2
 	featureType  = 3
 	featureGeom  = 4
+	point        = 1
 	lineString   = 2
 	valueString  = 1
 	valueDouble  = 3
@@ -38,7 +39,7 @@ const (
 )
 
 // Encoder encodes one tile at a time and keeps its memory for the next. Use: Begin, then
-// for each layer BeginLayer, Line and properties, EndLayer; then Bytes. Not safe for
+// for each layer BeginLayer, Line or Point and properties, EndLayer; then Bytes. Not safe for
 // concurrent use.
 type Encoder struct {
 	out  []byte
@@ -55,6 +56,7 @@ type Encoder struct {
 	count    int
 
 	open  bool // a feature is being written
+	kind  byte // of its geometry
 	id    uint64
 	tags  []byte
 	geom  []byte
@@ -114,7 +116,22 @@ func (e *Encoder) Line(id uint64, shape []geo.Point, reverse bool) bool {
 	if len(e.geom) == 0 {
 		return false
 	}
-	e.open, e.id, e.tags = true, id, e.tags[:0]
+	e.open, e.kind, e.id, e.tags = true, lineString, id, e.tags[:0]
+	return true
+}
+
+// Point starts a feature of one point. It returns false, and there is no feature, when the
+// point is outside of the tile and its buffer; otherwise properties may follow.
+func (e *Encoder) Point(id uint64, p geo.Point) bool {
+	e.closeFeature()
+	v := e.proj.point(p)
+	if !inside(v) {
+		return false
+	}
+	e.geom = append(e.geom[:0], 1<<3|1) // MoveTo, once
+	e.last = [2]int32{}
+	e.move(v.round())
+	e.open, e.kind, e.id, e.tags = true, point, id, e.tags[:0]
 	return true
 }
 
@@ -174,7 +191,7 @@ func (e *Encoder) closeFeature() {
 		b = protowire.AppendBytes(b, e.tags)
 	}
 	b = appendTag(b, featureType, protowire.VarintType)
-	b = append(b, lineString)
+	b = append(b, e.kind)
 	b = appendTag(b, featureGeom, protowire.BytesType)
 	e.features = protowire.AppendBytes(b, e.geom)
 }

@@ -16,6 +16,7 @@ type layer struct {
 	live             bool // versions through the live store; else the map's own version
 	cache            string
 	fields           map[string]string
+	more             []vectorLayer // in the same tiles
 }
 
 func layers() []layer {
@@ -31,13 +32,44 @@ func layers() []layer {
 			},
 		},
 		{
+			name: LimitLayer, description: "Speed limits, learned and from the map, one line per direction", minZoom: MinLimitsZoom, maxZoom: MaxZoom,
+			live: true, cache: "public, max-age=60, stale-while-revalidate=3600",
+			fields: map[string]string{
+				"edge": "Number: id of the directed segment", "kmh": "Number: the limit", "unlimited": "Boolean: no limit",
+				"map_kmh": "Number: the map's limit", "map_unlimited": "Boolean: the map says that there is none",
+				"source": "String: map or learned", "differs": "Boolean: learned, and not what the map says",
+				"posterior": "Number: probability of the learned limit", "n": "Number: distinct vehicles",
+				"variants": "String: other limits under conditions, e.g. 80w,30@22-6: 80 when wet, 30 from 22 to 6 o'clock",
+				"both":     "Boolean: the same in both directions (below zoom 14)",
+			},
+		},
+		{
 			name: SpeedLayer, description: "Speeds driven now, one line per direction", minZoom: MinSpeedsZoom, maxZoom: MaxZoom,
 			live: true, cache: "public, max-age=5",
 			fields: map[string]string{
 				"edge": "Number: id of the directed segment", "class": "String: OSM highway value",
-				"kmh": "Number: mean speed", "ratio": "Number: speed to limit or free flow",
+				"kmh": "Number: mean speed", "ratio": "Number: speed to free flow or limit",
 				"n": "Number: distinct vehicles", "level": "Number: 0 free, 1 slow, 2 congested, 3 jam",
+				"typical": "Number: usual speed at this time of the week", "free": "Number: free flow speed",
+				"p15": "Number: 15th percentile of speeds", "p50": "Number: median", "p85": "Number: 85th percentile",
 			},
+		},
+		{
+			name: HazardLayer, description: "Active hazards", minZoom: MinHazardsZoom, maxZoom: MaxZoom,
+			live: true, cache: "public, max-age=1",
+			fields: map[string]string{
+				"id": "Number: the hazard's id", "category": "String: of the safety-related traffic information",
+				"probability": "Number: 0 to 1", "n": "Number: distinct vehicles", "started": "Number: ms since the epoch",
+				"updated": "Number: ms since the epoch", "edge": "Number: directed segment where it begins",
+				"count": "Number: hazards that the point stands for (below zoom 12)",
+			},
+			more: []vectorLayer{{
+				ID: HazardLines, Description: "Stretches of road with an active hazard", MinZoom: minHazardLinesZoom, MaxZoom: MaxZoom,
+				Fields: map[string]string{
+					"id": "Number: the hazard's id", "category": "String", "probability": "Number: 0 to 1",
+					"edge": "Number: id of the directed segment",
+				},
+			}},
 		},
 	}
 }
@@ -116,7 +148,7 @@ func describe(l layer, m road.Manifest, origin string) document {
 		Attribution: m.Attribution, Tiles: []string{origin + "/v1/tiles/" + l.name + "/{z}/{x}/{y}.mvt"},
 		MinZoom: l.minZoom, MaxZoom: l.maxZoom, Bounds: m.BBox,
 		Center:       [3]float64{(m.BBox[0] + m.BBox[2]) / 2, (m.BBox[1] + m.BBox[3]) / 2, float64(MinSpeedsZoom)},
-		VectorLayers: []vectorLayer{{l.name, l.description, l.minZoom, l.maxZoom, l.fields}},
+		VectorLayers: append([]vectorLayer{{l.name, l.description, l.minZoom, l.maxZoom, l.fields}}, l.more...),
 		MapVersion:   m.Version,
 	}
 	for _, other := range layers() {
