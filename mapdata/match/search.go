@@ -1,0 +1,299 @@
+package match
+
+import (
+	"context"
+	"math"
+
+	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/road"
+)
+
+// search is an A* search over junctions from the end of one candidate's edge to the
+// starts of several others' (Hart, Nilsson & Raphael 1968), with its scratch memory.
+type search struct {
+	labels []label
+	table  []slot // open addressing; its length is a power of two
+	epoch  uint32 // entries of another one are empty
+	heap   []entry
+	starts []node // of the targets' edges; noNode where it is out of reach
+	found  []arrival
+}
+
+// label is a junction that was reached.
+type label struct {
+	node    node
+	via     road.Edge  // the edge that led here
+	index   road.Index // the same in the partition of slot
+	slot    int32
+	from    int32   // the label before; -1: none
+	cost    float32 // metres, with what penalties are worth in metres
+	metres  float32
+	penalty float32 // nats
+	done    bool
+}
+
+type slot struct {
+	epoch uint32
+	label int32
+}
+
+type entry struct {
+	cost  float32 // estimated to the goal
+	label int32
+}
+
+// arrival is how a target is reached from the search's origin.
+type arrival struct {
+	metres  float32
+	penalty float32 // nats
+	label   int32   // the label of the target's source
+	ok      bool
+}
+
+// bounds are how far a way may be, and what it costs.
+type bounds struct {
+	straight float64 // metres between the positions
+	driven   float64 // metres that the speeds say; straight if they say nothing
+	beta     float64
+	limit    float64 // the longest way in metres, penalties included
+}
+
+// cost is what a way of some metres costs.
+func (b *bounds) cost(metres float32) float32 {
+	d := math.Abs(float64(metres) - b.straight)
+	if b.driven != b.straight {
+		d = min(d, math.Abs(float64(metres)-b.driven))
+	}
+	return float32(d / b.beta)
+}
+
+// between are the bounds of a way from a to b; false if no vehicle can have moved so far.
+func between(a, b *column) (bounds, bool) {
+	straight := geo.DistanceM(a.p, b.p)
+	dt := float64(max(b.t-a.seen, 0)) / 1000
+	slack := jumpSlackM + 2*(a.sigma+b.sigma)
+	if straight > maxSpeedMPS*dt+slack {
+		return bounds{}, false
+	}
+	w := bounds{straight: straight, driven: straight}
+	if driven, ok := b.odo.since(a.odo); ok {
+		w.driven = driven
+	}
+	w.beta = betaM + betaPerM*straight + betaPerS*dt
+	longest := max(straight, min(w.driven, straight+maxDetourM))
+	w.limit = min(longest+min(maxMoveCost*w.beta, maxDetourM), 1.5*maxSpeedMPS*dt+2*slack)
+	return w, true
+}
+
+// prepare names the sources of the targets' edges, as far as they may be reached.
+func (m *Matcher) prepare(ctx context.Context, targets []candidate, w *bounds) error {
+	s := &m.search
+	s.starts = s.starts[:0]
+	for k := range targets {
+		t := &targets[k]
+		start := noNode
+		if float64(t.offset) <= w.limit {
+			var err error
+			if start, err = m.tiles.node(ctx, t.slot, m.tiles.held[t.slot].part.Source(t.index)); err != nil {
+				return err
+			}
+		}
+		s.starts = append(s.starts, start)
+	}
+	return nil
+}
+
+// reachAll finds the ways from a to the targets, which lie around b's position and were
+// prepared; the results are in found, one for each. One-way roads are driven against
+// only if wrong.
+func (m *Matcher) reachAll(ctx context.Context, a *candidate, b *column, targets []candidate, w *bounds, wrong bool) error {
+	s := &m.search
+	s.found = s.found[:0]
+	spread, open := float32(0), 0
+	for k := range targets {
+		s.found = append(s.found, arrival{})
+		if s.starts[k] != noNode {
+			spread = max(spread, targets[k].dist)
+			open++
+		}
+	}
+	rest := a.length - a.offset
+	if open == 0 || float64(rest) > w.limit {
+		return nil
+	}
+	root, err := m.tiles.node(ctx, a.slot, m.tiles.held[a.slot].part.Target(a.index))
+	if err != nil || root == noNode {
+		return err
+	}
+	s.begin()
+	scale := geo.Scale(b.p.LatE7)
+	limit := float32(w.limit)
+	beta := float32(w.beta)
+	s.reach(label{node: root, via: a.edge, index: a.index, slot: a.slot, from: -1, cost: rest, metres: rest}, 0)
+	for len(s.heap) > 0 && open > 0 {
+		at := s.pop()
+		if s.labels[at].done {
+			continue
+		}
+		s.labels[at].done = true
+		l := s.labels[at]
+		part := m.tiles.held[l.node.slot()].part
+		out := part.Out(l.node.number())
+		for k := range targets {
+			if s.starts[k] != l.node || s.found[k].ok {
+				continue
+			}
+			open--
+			t := &targets[k]
+			penalty := l.penalty
+			if t.edge == l.via.Reverse() {
+				penalty += turnCost(out)
+			}
+			if metres := l.metres + t.offset; metres+(penalty*beta) <= limit {
+				s.found[k] = arrival{metres: metres, penalty: penalty, label: at, ok: true}
+			}
+		}
+		if len(s.labels) >= maxLabels {
+			continue
+		}
+		edges := out
+		for pass := 0; ; pass++ {
+			for _, i := range edges {
+				metres := float32(part.LengthM(i))
+				next := label{
+					via: part.Edge(i), index: i, slot: l.node.slot(), from: at,
+					cost: l.cost + metres, metres: l.metres + metres, penalty: l.penalty,
+				}
+				if pass == 1 {
+					next.cost += (wrongFactor - 1) * metres
+					next.penalty += (wrongFactor - 1) * metres / beta
+				}
+				if next.via == l.via.Reverse() {
+					turn := turnCost(out)
+					next.cost += turn * beta
+					next.penalty += turn
+				}
+				target := part.Target(i)
+				p := part.Node(target)
+				dx := float32(float64(int64(p.LonE7)-int64(b.p.LonE7)) * scale)
+				dy := float32(float64(int64(p.LatE7)-int64(b.p.LatE7)) * geo.MetresPerE7)
+				ahead := max(float32(math.Sqrt(float64(dx*dx+dy*dy)))*0.998-spread, 0)
+				if next.cost+ahead > limit {
+					continue
+				}
+				if next.node, err = m.tiles.node(ctx, next.slot, target); err != nil {
+					return err
+				}
+				if next.node != noNode {
+					s.reach(next, ahead)
+				}
+			}
+			if pass == 1 || !wrong {
+				break
+			}
+			edges = part.OutWrong(l.node.number())
+		}
+	}
+	return nil
+}
+
+// turnCost is that of turning round at a junction with the given ways out.
+func turnCost(out []road.Index) float32 {
+	if len(out) <= 1 {
+		return deadEndCost
+	}
+	return uTurnCost
+}
+
+func (s *search) begin() {
+	s.labels, s.heap = s.labels[:0], s.heap[:0]
+	if s.table == nil {
+		s.table = make([]slot, 256)
+	}
+	s.epoch++
+	if s.epoch == 0 {
+		clear(s.table)
+		s.epoch = 1
+	}
+}
+
+// reach notes a way to a node if there was no cheaper one; ahead is what is left at least.
+func (s *search) reach(l label, ahead float32) {
+	mask := uint32(len(s.table) - 1)
+	at := hash(l.node) & mask
+	for s.table[at].epoch == s.epoch {
+		k := s.table[at].label
+		if old := &s.labels[k]; old.node == l.node {
+			if !old.done && l.cost < old.cost {
+				*old = l
+				s.push(entry{l.cost + ahead, k})
+			}
+			return
+		}
+		at = (at + 1) & mask
+	}
+	k := int32(len(s.labels))
+	s.labels = append(s.labels, l)
+	s.table[at] = slot{s.epoch, k}
+	s.push(entry{l.cost + ahead, k})
+	if 2*len(s.labels) > len(s.table) {
+		s.grow()
+	}
+}
+
+func (s *search) grow() {
+	s.table = make([]slot, 2*len(s.table))
+	mask := uint32(len(s.table) - 1)
+	for k := range s.labels {
+		at := hash(s.labels[k].node) & mask
+		for s.table[at].epoch == s.epoch {
+			at = (at + 1) & mask
+		}
+		s.table[at] = slot{s.epoch, int32(k)}
+	}
+}
+
+func hash(n node) uint32 {
+	h := uint64(n) * 0x9e3779b97f4a7c15
+	return uint32(h >> 32)
+}
+
+func (s *search) push(e entry) {
+	s.heap = append(s.heap, e)
+	i := len(s.heap) - 1
+	for i > 0 {
+		up := (i - 1) / 2
+		if s.heap[up].cost <= e.cost {
+			break
+		}
+		s.heap[i] = s.heap[up]
+		i = up
+	}
+	s.heap[i] = e
+}
+
+func (s *search) pop() int32 {
+	top := s.heap[0].label
+	n := len(s.heap) - 1
+	e := s.heap[n]
+	s.heap = s.heap[:n]
+	i := 0
+	for {
+		down := 2*i + 1
+		if down >= n {
+			break
+		}
+		if down+1 < n && s.heap[down+1].cost < s.heap[down].cost {
+			down++
+		}
+		if e.cost <= s.heap[down].cost {
+			break
+		}
+		s.heap[i] = s.heap[down]
+		i = down
+	}
+	if n > 0 {
+		s.heap[i] = e
+	}
+	return top
+}
