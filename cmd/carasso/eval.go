@@ -8,11 +8,13 @@ import (
 
 	"github.com/carasso/carasso/internal/eval"
 	"github.com/carasso/carasso/internal/eval/kubicka"
+	"github.com/carasso/carasso/internal/eval/sumo"
 )
 
 // evalCmd groups the scoring against ground truth; one subcommand a set.
 type evalCmd struct {
 	Kubicka evalKubickaCmd `cmd:"" help:"Map matching: real tracks with true routes."`
+	Sumo    evalSumoCmd    `cmd:"" help:"Map matching and speeds: simulated traffic with its truth."`
 }
 
 // evalFlags are what every set takes.
@@ -57,4 +59,26 @@ type evalKubickaCmd struct {
 // Run implements the subcommand.
 func (c *evalKubickaCmd) Run(ctx context.Context) error {
 	return printReport(kubicka.Run(ctx, kubicka.Config{Options: c.options("kubicka"), Sampling: c.Sampling, Only: c.Only, Draw: c.Draw}))
+}
+
+// evalSumoCmd scores matching and speeds on simulated traffic.
+type evalSumoCmd struct {
+	evalFlags  `embed:""`
+	Map        string  `type:"existingfile" help:"OSM extract that was simulated on; default: *.osm* in the folder, or in lust-osm beside it."`
+	PositionM  float64 `default:"4" help:"Noise of each coordinate, 1 sigma, metres."`
+	Tau        float64 `default:"10" help:"Correlation time of that noise, seconds."`
+	HeadingDeg float64 `default:"3" help:"Noise of headings, 1 sigma, degrees."`
+	SpeedMPS   float64 `name:"speed-mps" default:"0.2" help:"Noise of speeds, 1 sigma, m/s."`
+	Seed       uint64  `default:"1" help:"Same seed, same noise."`
+	Batch      int     `default:"10" help:"Samples a batch."`
+	LeadIn     int     `default:"3" help:"Samples of the batch before that are repeated as context."`
+	Draw       int     `default:"5" help:"How many of the worst to draw."`
+}
+
+// Run implements the subcommand.
+func (c *evalSumoCmd) Run(ctx context.Context) error {
+	return printReport(sumo.Run(ctx, sumo.Config{
+		Options: c.options("sumo"), Map: c.Map, Batch: max(c.Batch, 1), LeadIn: max(c.LeadIn, 0), Draw: c.Draw,
+		Noise: sumo.Noise{PositionM: c.PositionM, TauS: c.Tau, HeadingDeg: c.HeadingDeg, SpeedMPS: c.SpeedMPS, Seed: c.Seed},
+	}))
 }

@@ -78,9 +78,9 @@ func (n *Network) explainRun(r *Result, run *Stretch) string {
 			text += ", same roads in the other direction"
 		}
 	}
-	if len(run.Extra) > 0 && len(run.Missing) == 0 {
+	if run.ExtraM > 2*run.MissingM {
 		if far, _ := n.support(run.Extra); far < 0.3 {
-			text += ", fixes do lie there"
+			text += ", fixes do lie there: the truth leaves it out, or it is driven there and back"
 		}
 	}
 	return text

@@ -1,0 +1,100 @@
+package sumo
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/carasso/carasso/internal/eval"
+)
+
+// minCars is from how many cars a road's mean speed counts.
+const minCars = 10
+
+func report(cfg *Config, s *set, modes []mode, outcomes []*outcome) (*eval.Report, error) {
+	n := cfg.Noise
+	rep := &eval.Report{Title: fmt.Sprintf("sumo: %d simulated cars, %d samples at 1 Hz, on %s", len(s.Cars), s.Rows, s.mapFile), Notes: []string{
+		fmt.Sprintf("Noise added: position first-order Gauss-Markov, %g m (1 sigma) each coordinate, correlation time %g s; heading %g°, speed %g m/s, white; seed %d.", n.PositionM, n.TauS, n.HeadingDeg, n.SpeedMPS, n.Seed),
+		fmt.Sprintf("Truth: SUMO's edge of each sample, laid over the imported graph by course and direction (%d of %d edges; the others' samples count in neither figure).", len(s.mapping.of), s.edges),
+		"On edges: the matched directed segment must be the one the car is on. In junctions (SUMO's edges \":…\"): right if it is the edge before or",
+		fmt.Sprintf("after, or one of at most %g m within the junction that touches them. Batches count from the lead-in's end.", joiningM),
+	}}
+	acc := eval.NewTable("Directed segment", "BATCHES", "on edges", "right %", "reversed %", "wrong > 20 m from a junction %", "unmatched %", "first of batch right %", "standing batches %", "right there %", "in junctions", "right %", "all right %", "breaks", "not in the graph", "points/s")
+	for i, o := range outcomes {
+		acc.Row(modes[i].name, o.onEdge.all, share(o.onEdge.right, o.onEdge.all), share(o.onEdge.reversed, o.onEdge.all), share(o.wrongFar, o.onEdge.all), share(o.onEdge.unmatched, o.onEdge.all),
+			share(o.atBatchStart.right, o.atBatchStart.all), share(o.standing.all, o.onEdge.all), share(o.standing.right, o.standing.all), o.inJunction.all, share(o.inJunction.right, o.inJunction.all),
+			share(o.onEdge.right+o.inJunction.right, o.onEdge.all+o.inJunction.all), o.breaks, o.unmapped, fmt.Sprintf("%.0f", o.rate))
+	}
+	errs := s.speedErrors(outcomes[0].speed, minCars)
+	floor := s.speedErrors(s.truthSpeeds(), minCars)
+	sp := eval.NewTable(fmt.Sprintf("Mean speed of 15 minutes, roads with ≥ %d cars: absolute error in km/h", minCars), "SAMPLES", "roads × intervals", "median", "mean", "90th", "bias", "nothing matched")
+	for _, row := range [...]struct {
+		name string
+		errs []SpeedError
+	}{{"matched, " + modes[0].name, errs}, {"as if matched rightly, without noise", floor}} {
+		abs, bias, none := split3(row.errs)
+		sp.Row(row.name, len(row.errs), eval.Median(abs), eval.Mean(abs), eval.Percentile(abs, 0.9), eval.Mean(bias), none)
+	}
+	worst := worstSpeeds(errs, 8)
+	rep.Tables = append(rep.Tables, acc, sp, worst, worstCars(s, outcomes[0], 8))
+	all := make([]float64, 0, len(errs))
+	for i := range errs {
+		all = append(all, errs[i].AbsKMH())
+	}
+	rep.Aims = []eval.Aim{
+		{Name: "directed segment right, with lead-in", Want: 97, Got: share(outcomes[0].onEdge.right, outcomes[0].onEdge.all), Unit: "%", Places: 2, Least: true, Note: "on edges"},
+		{Name: "15-minute mean speed, median error", Want: 1, Got: eval.Median(all), Unit: "km/h", Places: 2},
+	}
+	files, err := draw(cfg, s, outcomes[0])
+	rep.Files = files
+	return rep, err
+}
+
+func share(part, all int64) float64 { return eval.Share(part, all) }
+
+func split3(errs []SpeedError) (abs, bias []float64, none int) {
+	for i := range errs {
+		if math.IsNaN(errs[i].FoundKMH) {
+			none++
+			continue
+		}
+		abs, bias = append(abs, errs[i].AbsKMH()), append(bias, errs[i].FoundKMH-errs[i].TrueKMH)
+	}
+	return abs, bias, none
+}
+
+func worstSpeeds(errs []SpeedError, most int) *eval.Table {
+	t := eval.NewTable("Roads with the largest errors", "SUMO EDGES", "from s", "cars", "true km/h", "found km/h")
+	sorted := slices.SortedStableFunc(slices.Values(errs), func(a, b SpeedError) int { return cmp.Compare(b.AbsKMH(), a.AbsKMH()) })
+	for _, e := range sorted[:min(most, len(sorted))] {
+		slices.Sort(e.Edges)
+		names := strings.Join(e.Edges[:min(3, len(e.Edges))], " ")
+		if len(e.Edges) > 3 {
+			names += fmt.Sprintf(" and %d more", len(e.Edges)-3)
+		}
+		t.Row(names, fmt.Sprintf("%.0f", e.BeginS), e.Cars, e.TrueKMH, e.FoundKMH)
+	}
+	return t
+}
+
+func worstCars(s *set, o *outcome, most int) *eval.Table {
+	t := eval.NewTable("Cars matched worst", "CAR", "on edges", "right %", "reversed", "unmatched", "breaks")
+	for _, i := range worstOrder(o, most) {
+		c := &o.cars[i]
+		t.Row(s.Cars[i].ID, c.onEdge.all, share(c.onEdge.right, c.onEdge.all), c.onEdge.reversed, c.onEdge.unmatched, c.breaks)
+	}
+	return t
+}
+
+// worstOrder are the cars with the most wrong samples.
+func worstOrder(o *outcome, most int) []int {
+	order := make([]int, len(o.cars))
+	for i := range order {
+		order[i] = i
+	}
+	wrong := func(i int) int64 { return o.cars[i].onEdge.all - o.cars[i].onEdge.right }
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(wrong(b), wrong(a)) })
+	return order[:min(most, len(order))]
+}
