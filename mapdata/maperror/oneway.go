@@ -1,0 +1,115 @@
+package maperror
+
+import (
+	"cmp"
+	"math"
+
+	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/road"
+)
+
+const (
+	wrongShare    = 0.2 // of the traffic must go against a one-way road whose direction is wrong;
+	asideM        = 5.0 // but not so far beside it
+	asideShare    = 0.1 // then this share speaks for a road of its own
+	movedShare    = 0.5 // of the samples must be beside a road that was moved,
+	otherSide     = 0.1 // and no more than this share of those on its other side
+	minMovedM     = 30.0
+	minWrongVotes = 2 // samples a vehicle, on average, on roads longer than
+	longEdgeM     = 60.0
+)
+
+func byEdge(a, b road.Edge) int { return cmp.Compare(a, b) }
+
+// oneWays finds one-way roads that are driven against.
+func (j *judge) oneWays() {
+	for _, e := range sorted(j.faults, byEdge) {
+		t := j.fault(e, wrongWayCode)
+		i, ok := j.Map.Find(e)
+		if t.vehicles() < j.cfg.MinVehicles || !ok || j.Map.Allowed(i) {
+			continue
+		}
+		permitted := j.passed(e.Reverse(), t)
+		share := float64(t.n) / float64(t.n+permitted.n)
+		rightM := float64(t.sum[0]) / float64(t.n) / 100
+		course := j.course(i)
+		if math.Abs(rightM) >= asideM && permitted.vehicles() >= j.cfg.MinVehicles {
+			if share >= asideShare { // those who drive against it are on another road
+				j.roads = append(j.roads, missingRoad{line: shift(course, rightM), tally: *t, against: permitted.vehicles(), share: share})
+			}
+			continue
+		}
+		if share < wrongShare {
+			continue
+		}
+		j.wrong[e.Segment()] = true
+		c := Candidate{
+			Type: WrongOneWay, Edge: e, Vehicles: t.vehicles(), Against: permitted.vehicles(),
+			Score: score(t.vehicles(), share),
+		}
+		c.At, _ = pointAt(course, lengthM(course)/2)
+		c.FirstMS, c.LastMS = t.span()
+		j.found = append(j.found, c)
+	}
+}
+
+// course is an edge's shape in the direction of travel.
+func (j *judge) course(i road.Index) []geo.Point {
+	shape := j.Map.Shape(i)
+	if !i.Against() {
+		return shape
+	}
+	out := make([]geo.Point, len(shape))
+	for k, p := range shape {
+		out[len(shape)-1-k] = p
+	}
+	return out
+}
+
+// moved finds roads that nearly everybody drives beside, on the same side.
+func (j *judge) moved() {
+	done := map[road.SegmentID]bool{}
+	for _, e := range sorted(j.faults, byEdge) {
+		id := e.Segment()
+		if done[id] {
+			continue
+		}
+		done[id] = true
+		drawn := id.Edge(false)
+		i, ok := j.Map.Find(drawn)
+		if !ok || j.Map.LengthM(i) < minMovedM {
+			continue
+		}
+		// As drawn: the right of travel against the drawing is the left.
+		right, left := *j.fault(drawn, besideRightCode), *j.fault(drawn, besideLeftCode)
+		mirrored := func(t *tally) *tally { return &tally{n: t.n, sum: [2]int64{-t.sum[0], t.sum[1]}, days: t.days} }
+		right.days, left.days = clone(right.days), clone(left.days)
+		right.merge(mirrored(j.fault(drawn.Reverse(), besideLeftCode)))
+		left.merge(mirrored(j.fault(drawn.Reverse(), besideRightCode)))
+		most, least := &right, &left
+		if left.n > right.n {
+			most, least = least, most
+		}
+		vehicles := most.vehicles()
+		if vehicles < j.cfg.MinVehicles {
+			continue
+		}
+		passes := j.passed(drawn, most)
+		back := j.passed(drawn.Reverse(), most)
+		passes.merge(&back)
+		share := float64(most.n) / float64(max(passes.n, most.n+least.n))
+		if passes.n == 0 || share < movedShare || float64(least.n) > otherSide*float64(most.n) {
+			continue
+		}
+		c := Candidate{
+			Type: MovedGeometry, Edge: drawn, Vehicles: vehicles,
+			Against: max(passes.vehicles()-vehicles, 0), Score: score(vehicles, share),
+			Geometry: shift(j.Map.Shape(i), float64(most.sum[0])/float64(most.n)/100),
+		}
+		c.At, _ = pointAt(c.Geometry, lengthM(c.Geometry)/2)
+		c.FirstMS, c.LastMS = most.span()
+		j.found = append(j.found, c)
+	}
+}
+
+func clone(days []dayVehicles) []dayVehicles { return append([]dayVehicles(nil), days...) }

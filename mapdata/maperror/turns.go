@@ -1,0 +1,216 @@
+package maperror
+
+import (
+	"cmp"
+	"math"
+
+	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/road"
+)
+
+// The parameters of gaps.
+const (
+	sameGapM    = 35.0 // gaps with both ends this near are one
+	shortM      = 30.0 // a missing way up to this long is a missing turn
+	wayTimes    = 1.3  // the map connects two places by a way up to so many times as long
+	waySpareM   = 40.0 // as the straight one, and so much more
+	gapShare    = 0.04 // of the vehicles on either edge must have taken a gap
+	overlap     = 0.5  // share of a course along another one that makes them the same
+	maxSettled  = 2000 // bounds the search for a way
+	sameCourseM = 25.0
+)
+
+// gap is a way that vehicles take between two edges.
+type gap struct {
+	edges [2]road.Edge
+	ends  []geo.Point // 2
+	tally tally
+}
+
+// turns completes the missing roads by the gaps that vehicles cross, and makes candidates
+// of both.
+func (j *judge) turns() {
+	j.mergeRoads()
+	for _, g := range j.joined(j.unconnected()) {
+		if j.alongRoad(g) || j.alongWrong(g) || g.tally.vehicles() < j.cfg.MinVehicles {
+			continue
+		}
+		fewest := math.Inf(1)
+		for _, e := range g.edges {
+			p := j.passed(e, &g.tally)
+			fewest = min(fewest, float64(p.vehicles()))
+		}
+		vehicles := g.tally.vehicles()
+		if float64(vehicles) < gapShare*fewest {
+			continue
+		}
+		c := Candidate{
+			Type: MissingRoad, Geometry: g.ends, At: geo.Between(g.ends[0], g.ends[1], 0.5),
+			Vehicles: vehicles, Score: score(vehicles, 1),
+		}
+		if lengthM(g.ends) <= shortM {
+			c.Type, c.Edge, c.To = MissingTurn, g.edges[0], g.edges[1]
+		}
+		c.FirstMS, c.LastMS = g.tally.span()
+		j.found = append(j.found, c)
+	}
+	for i := range j.roads {
+		m := &j.roads[i]
+		if j.alongMoved(m.line) {
+			continue
+		}
+		c := Candidate{
+			Type: MissingRoad, Geometry: m.line, Vehicles: m.tally.vehicles(), Against: m.against,
+			Score: score(m.tally.vehicles(), m.share),
+		}
+		c.At, _ = pointAt(m.line, lengthM(m.line)/2)
+		c.FirstMS, c.LastMS = m.tally.span()
+		j.found = append(j.found, c)
+	}
+}
+
+// mergeRoads makes one of missing roads that run along one another, the longest first.
+func (j *judge) mergeRoads() {
+	var out []missingRoad
+	for _, m := range sortedRoads(j.roads) {
+		same := false
+		for i := range out {
+			if beside(m.line, out[i].line, sameCourseM) > overlap {
+				out[i].tally.merge(&m.tally)
+				same = true
+				break
+			}
+		}
+		if !same {
+			out = append(out, m)
+		}
+	}
+	j.roads = out
+}
+
+// unconnected are the gaps that the map has no way for.
+func (j *judge) unconnected() []gap {
+	keys := sorted(j.gaps, func(a, b [2]road.Edge) int { return cmp.Or(byEdge(a[0], b[0]), byEdge(a[1], b[1])) })
+	var gaps []gap
+	for _, k := range keys {
+		t := j.gaps[k]
+		a, okA := j.Map.Find(k[0])
+		b, okB := j.Map.Find(k[1])
+		if t.n == 0 || !okA || !okB {
+			continue
+		}
+		offA, offB := float64(t.sum[0])/float64(t.n)/100, float64(t.sum[1])/float64(t.n)/100
+		from, _ := j.Map.PointAt(a, offA)
+		to, _ := j.Map.PointAt(b, offB)
+		g := gap{k, []geo.Point{from, to}, tally{}}
+		g.tally.merge(t)
+		if !j.connected(a, b, offA, offB, wayTimes*lengthM(g.ends)+waySpareM) {
+			gaps = append(gaps, g)
+		}
+	}
+	return gaps
+}
+
+// connected reports whether a way of at most maxM leads from a place on a to one on b,
+// one-way or not: a wrong one-way is not a missing road.
+func (j *judge) connected(a, b road.Index, offA, offB, maxM float64) bool {
+	g := j.Map
+	if a>>1 == b>>1 {
+		return true
+	}
+	cost := map[int]float64{}
+	done := map[int]bool{}
+	var queue []int
+	reach := func(n int, c float64) {
+		old, ok := cost[n]
+		if c > maxM || ok && old <= c {
+			return
+		}
+		cost[n] = c
+		queue = append(queue, n)
+	}
+	reach(g.Target(a), g.LengthM(a)-offA)
+	reach(g.Source(a), offA)
+	for len(queue) > 0 && len(done) < maxSettled {
+		best := 0
+		for q := range queue {
+			if cost[queue[q]] < cost[queue[best]] {
+				best = q
+			}
+		}
+		n := queue[best]
+		queue[best] = queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		if done[n] {
+			continue
+		}
+		done[n] = true
+		if n == g.Source(b) && cost[n]+offB <= maxM || n == g.Target(b) && cost[n]+g.LengthM(b)-offB <= maxM {
+			return true
+		}
+		for _, e := range g.Out(n) {
+			reach(g.Target(e), cost[n]+g.LengthM(e))
+		}
+		for _, e := range g.OutWrong(n) {
+			reach(g.Target(e), cost[n]+g.LengthM(e))
+		}
+	}
+	return false
+}
+
+// joined makes one of gaps that lie together, whichever way they are crossed; the one with
+// the most votes names it.
+func (j *judge) joined(gaps []gap) []gap {
+	var out []gap
+	for _, g := range sortedGaps(gaps) {
+		same := false
+		for i := range out {
+			o := &out[i]
+			if near(g.ends[0], o.ends[0]) && near(g.ends[1], o.ends[1]) || near(g.ends[0], o.ends[1]) && near(g.ends[1], o.ends[0]) {
+				o.tally.merge(&g.tally)
+				same = true
+				break
+			}
+		}
+		if !same {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+func near(a, b geo.Point) bool { return geo.DistanceM(a, b) <= sameGapM }
+
+// alongRoad merges a gap that a missing road fills.
+func (j *judge) alongRoad(g gap) bool {
+	for i := range j.roads {
+		m := &j.roads[i]
+		if beside(g.ends, m.line, sameM) > overlap || beside(m.line, g.ends, sameM) > overlap {
+			m.tally.merge(&g.tally)
+			return true
+		}
+	}
+	return false
+}
+
+// alongWrong reports whether a gap is there because a one-way road is the wrong way round.
+func (j *judge) alongWrong(g gap) bool {
+	for _, e := range sorted(j.wrong, func(a, b road.SegmentID) int { return cmp.Compare(a, b) }) {
+		i, ok := j.Map.Find(e.Edge(false))
+		if ok && (beside(g.ends, j.Map.Shape(i), sameM) > overlap || beside(j.Map.Shape(i), g.ends, sameM) > overlap) {
+			return true
+		}
+	}
+	return false
+}
+
+// alongMoved reports whether a course is that of a road that was moved.
+func (j *judge) alongMoved(line []geo.Point) bool {
+	for i := range j.found {
+		c := &j.found[i]
+		if c.Type == MovedGeometry && beside(line, c.Geometry, sameCourseM) > overlap {
+			return true
+		}
+	}
+	return false
+}
