@@ -34,6 +34,9 @@ type fleetCmd struct {
 	Conns      int           `default:"1024" help:"Connections, and so requests in flight."`
 	Duplicates float64       `default:"0.005" help:"Share of batches that are sent again on purpose."`
 	Offline    float64       `default:"0.005" help:"Share of vehicles that are out of coverage at a time."`
+	BadCars    float64       `default:"0.01" help:"Share of vehicles with a broken GPS, clock or camera."`
+	FalseAlarm float64       `default:"0.0001" help:"Share of roads entered on which a hazard is reported that is none."`
+	WrongLimit float64       `default:"0.01" help:"Share of the map's speed limits that are wrong."`
 	Verify     bool          `default:"true" negatable:"" help:"Compare what was sent with the ledger and the map at the end."`
 	VerifyFor  time.Duration `default:"2m" help:"How long settling, draining and looking up may take."`
 	Map        string        `type:"path" env:"CARASSO_MAP" help:"OSM extract to drive on: the one that the target has imported. Default: the data folder's current map, else the Andorra extract."`
@@ -46,6 +49,7 @@ func (c *fleetCmd) config() fleet.Config {
 	cfg.Vehicles, cfg.Rate, cfg.Duration, cfg.Seed = c.Vehicles, c.Rate, c.Duration, c.Seed
 	cfg.BatchSize, cfg.LeadIn, cfg.Format, cfg.Compression = c.BatchSize, c.LeadIn, c.Format, c.Compress
 	cfg.Gateway, cfg.MaxConns = c.Gateway, c.Conns
+	cfg.BadCars, cfg.FalseAlarms, cfg.WrongLimits = c.BadCars, c.FalseAlarm, c.WrongLimit
 	cfg.DuplicateShare, cfg.OfflineShare = c.Duplicates, c.Offline
 	cfg.Verify, cfg.VerifyTimeout = c.Verify, c.VerifyFor
 	return cfg

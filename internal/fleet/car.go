@@ -24,8 +24,8 @@ type car struct {
 	errNorthM    float32
 	driver       float32 // share of everybody's speed that this driver drives
 	destination  uint16
+	fault        uint16           // 1 + index in Simulation.faults; 0 = none
 	hazard       telemetry.Hazard // felt where it is now
-	falseAlarm   bool             // will report a hazard that is none
 	model        uint8
 	leadIn       uint8 // samples remembered
 }
@@ -55,7 +55,7 @@ var turnMPS = func() (t [181]float32) {
 
 // target is the speed the car would like to have on an arc.
 func (s *Simulation) target(c *car, arc int32) float32 {
-	v := s.net.arcs[arc].freeMPS * s.world.factor[arc] * (1 - s.world.depth[arc]*s.now.peak) * c.driver
+	v := s.net.arcs[arc].freeMPS * s.factor[arc] * (1 - s.world.depth[arc]*s.now.peak) * c.driver
 	if arc == c.arc && c.hazard != telemetry.HazardUnknown {
 		v *= zoneSpeed
 	}
@@ -89,11 +89,24 @@ func (s *Simulation) drive(c *car, dt float32, ms int64) (arrived bool) {
 			c.offsetM, c.speedMPS = a.lengthM, 0
 			return true
 		}
+		if s.cfg.WrongWays > 0 {
+			next = s.mistake(c, a.to, next)
+		}
 		c.offsetM -= a.lengthM
 		s.enter(c, next, ms)
 		a = &s.net.arcs[c.arc]
 	}
 	return false
+}
+
+// mistake is the arc by which the car leaves a junction: next, or rarely a one-way road in
+// the wrong direction.
+func (s *Simulation) mistake(c *car, node, next int32) int32 {
+	wrong := s.net.wrongAt[node]
+	if wrong < 0 || s.net.edges[wrong]^1 == s.net.edges[c.arc] || !c.rng.chance(s.cfg.WrongWays) {
+		return next
+	}
+	return wrong
 }
 
 // enter puts the car at the start of an arc and lets it see what stands there.

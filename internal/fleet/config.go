@@ -47,6 +47,14 @@ type Config struct {
 	GPSTau       time.Duration // correlation time of the position's error; default 30 s
 	ParkedShare  float64       // share of time parked between trips, 0 to 0.5; default 0.03
 
+	World       uint64  // seed of the truth: limits, speeds, hazards; 0 = Seed
+	WrongLimits float64 // share of the map's limits that are wrong, by stretch of road, 0 to 0.5; default 0.01
+	SignEvery   float64 // share of main roads longer than 100 m with a sign of their own, 0 to 1; elsewhere a third; default 0.9
+	Variants    float64 // share of main roads with another limit when wet or at night, 0 to 1; default 0.03
+	FalseAlarms float64 // share of roads entered on which a hazard is reported that is none, 0 to 0.5; default 0.0001
+	BadCars     float64 // share of vehicles with a broken sensor, see Fault, 0 to 0.5; default 0.01
+	WrongWays   float64 // share of passes by a one-way road's end that turn into it, 0 to 0.1; default 0.00002
+
 	OfflineShare   float64       // share of vehicles silent at a time, 0 to 0.5; default 0.005
 	OfflineMax     time.Duration // longest silence (shortest is a tenth); what was not sent comes then; default 1 min
 	DuplicateShare float64       // share of batches sent again on purpose, at once or within 30 s; default 0.005
@@ -66,6 +74,7 @@ func DefaultConfig() Config {
 		Vehicles: 1000, Duration: time.Minute, Seed: 1,
 		BatchSize: 10, Format: FormatProtobuf,
 		Destinations: 256, DayStart: 8 * time.Hour, GPSSigmaM: 4, GPSTau: 30 * time.Second, ParkedShare: 0.03,
+		WrongLimits: 0.01, SignEvery: 0.9, Variants: 0.03, FalseAlarms: 1e-4, BadCars: 0.01, WrongWays: 2e-5,
 		OfflineShare: 0.005, OfflineMax: time.Minute, DuplicateShare: 0.005, BurstShare: 0.0005,
 		MaxConns: 1024, MaxBuffered: 65536, Timeout: 10 * time.Second,
 		Verify: true, VerifyTimeout: 2 * time.Minute,
@@ -118,6 +127,13 @@ func (c Config) validateSimulation() error {
 	check(c.GPSSigmaM >= 0 && c.GPSSigmaM <= 100, "gps_sigma_m", "0 to 100", c.GPSSigmaM)
 	check(c.GPSTau >= 0, "gps_tau", "0 or more", c.GPSTau)
 	check(c.ParkedShare >= 0 && c.ParkedShare <= 0.5, "parked_share", "0 to 0.5", c.ParkedShare)
+	check(c.WrongLimits >= 0 && c.WrongLimits <= 0.5, "wrong_limits", "0 to 0.5", c.WrongLimits)
+	check(c.SignEvery >= 0 && c.SignEvery <= 1, "sign_every", "0 to 1", c.SignEvery)
+	check(c.Variants >= 0 && c.Variants <= 1, "variants", "0 to 1", c.Variants)
+	check(c.FalseAlarms >= 0 && c.FalseAlarms <= 0.5, "false_alarms", "0 to 0.5", c.FalseAlarms)
+	check(c.BadCars >= 0 && c.BadCars <= 0.5, "bad_cars", "0 to 0.5", c.BadCars)
+	check(c.BadCars*float64(c.Vehicles) < 60_000, "bad_cars × vehicles", "less than 60000", c.BadCars*float64(c.Vehicles))
+	check(c.WrongWays >= 0 && c.WrongWays <= 0.1, "wrong_ways", "0 to 0.1", c.WrongWays)
 	check(c.OfflineShare >= 0 && c.OfflineShare <= 0.5, "offline_share", "0 to 0.5", c.OfflineShare)
 	check(c.OfflineShare == 0 || c.OfflineMax >= time.Millisecond && c.OfflineMax <= 24*time.Hour, "offline_max", "1ms to 24h", c.OfflineMax)
 	check(c.DuplicateShare >= 0 && c.DuplicateShare <= 1, "duplicate_share", "0 to 1", c.DuplicateShare)

@@ -72,7 +72,7 @@ func fixtureNetwork(tb testing.TB) *Network {
 
 func fixtureConfig() Config {
 	c := DefaultConfig()
-	c.Vehicles, c.Destinations = 200, 16
+	c.Vehicles, c.Destinations, c.BadCars = 200, 16, 0
 	return c
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/carasso/carasso/mapdata/geo"
 )
@@ -13,9 +14,15 @@ type RoadSpec struct {
 	Edge     uint64      // road.Edge
 	From, To int32       // junctions, 0 to nodes-1
 	Shape    []geo.Point // in driving direction, ≥ 2 points
-	LimitKMH int         // posted; 0 = unknown or none
+	LimitKMH int         // what the map says is posted, 0 to 250; 0 = unknown or none
 	FreeKMH  float64     // what an unhindered car drives: the limit, or what is usual on the class; > 0
 	Weight   float64     // traffic of the class per metre; > 0
+
+	// What follows is for the truth that differs from the map, see Config; zero is usable.
+	Stretch uint64   // roads of a stretch have the same limits, wrong or right; 0 = alone, with its reverse
+	Usual   [2]uint8 // what may be posted where the map knows no limit; 0 = nothing
+	Main    bool     // signs are repeated, limits may vary
+	OneWay  bool     // may be driven the wrong way
 }
 
 // Network is the roads that vehicles can drive without getting stuck: the biggest
@@ -24,7 +31,11 @@ type RoadSpec struct {
 type Network struct {
 	arcs  []arc
 	edges []uint64 // road.Edge by arc
+	specs []spec   // by arc: what the simulation needs only at its start
 	nodes int32
+
+	proper  int32   // arcs from here on are one-way roads in the wrong direction: routes avoid them
+	wrongAt []int32 // by node: such an arc that leaves it; -1 = none
 
 	first  []int32 // arcs leaving node n: out[first[n]:first[n+1]]
 	out    []int32
@@ -47,6 +58,13 @@ type arc struct {
 	headingOut     uint16
 	limitKMH       uint16
 	_              uint16
+}
+
+// spec is what the truth of an arc is made of.
+type spec struct {
+	stretch uint64
+	usual   [2]uint8
+	main    bool
 }
 
 type shapePoint struct {
@@ -94,8 +112,40 @@ func Build(nodes int, roads []RoadSpec) (*Network, error) {
 	if len(n.arcs) == 0 || n.nodes < 2 {
 		return nil, errors.New("fleet: no two junctions of the map lead to one another")
 	}
+	n.proper = int32(len(n.arcs))
+	n.addWrongWays(roads, renumber)
 	n.indexOut()
 	return n, nil
+}
+
+// minWrongWayM is the shortest one-way road that is driven the wrong way: shorter ones are
+// passed in a second or two.
+const minWrongWayM = 80
+
+// addWrongWays adds the reverse of one-way roads, at most one a node.
+func (n *Network) addWrongWays(roads []RoadSpec, renumber []int32) {
+	n.wrongAt = make([]int32, n.nodes)
+	for i := range n.wrongAt {
+		n.wrongAt[i] = -1
+	}
+	for i := range roads {
+		r := &roads[i]
+		from, to := renumber[r.From], renumber[r.To]
+		if !r.OneWay || from < 0 || to < 0 || from == to || n.wrongAt[to] >= 0 {
+			continue
+		}
+		back := *r
+		back.Edge ^= 1
+		back.Shape = slices.Clone(r.Shape)
+		slices.Reverse(back.Shape)
+		before := len(n.points)
+		if a := n.addArc(&back, to, from); a.lengthM < minWrongWayM {
+			n.points = n.points[:before]
+			n.arcs, n.edges, n.specs = n.arcs[:len(n.arcs)-1], n.edges[:len(n.edges)-1], n.specs[:len(n.specs)-1]
+			continue
+		}
+		n.wrongAt[to] = int32(len(n.arcs) - 1)
+	}
 }
 
 func (n *Network) addArc(r *RoadSpec, from, to int32) *arc {
@@ -126,31 +176,45 @@ func (n *Network) addArc(r *RoadSpec, from, to int32) *arc {
 	a.headingIn, a.headingOut = n.points[a.point].heading, n.points[last].heading
 	n.arcs = append(n.arcs, a)
 	n.edges = append(n.edges, r.Edge)
+	s := spec{stretch: r.Stretch, usual: r.Usual, main: r.Main}
+	if s.stretch == 0 {
+		s.stretch = r.Edge >> 1
+	}
+	n.specs = append(n.specs, s)
 	return &n.arcs[len(n.arcs)-1]
 }
 
 func (n *Network) indexOut() {
 	n.first = make([]int32, n.nodes+1)
-	for i := range n.arcs {
+	for i := range n.proper {
 		n.first[n.arcs[i].from+1]++
 	}
 	for i := range n.nodes {
 		n.first[i+1] += n.first[i]
 	}
-	n.out = make([]int32, len(n.arcs))
+	n.out = make([]int32, n.proper)
 	at := append([]int32(nil), n.first...)
-	for i := range n.arcs {
+	for i := range n.proper {
 		f := n.arcs[i].from
-		n.out[at[f]] = int32(i)
+		n.out[at[f]] = i
 		at[f]++
 	}
 }
 
-// Arcs is the number of directed segments.
+// Arcs is the number of directed segments, one-way roads in the wrong direction included.
 func (n *Network) Arcs() int { return len(n.arcs) }
 
 // Edge is the road.Edge of arc i, 0 ≤ i < Arcs.
 func (n *Network) Edge(i int32) uint64 { return n.edges[i] }
+
+// MapKMH is the limit of arc i as the map has it; 0 = unknown or none.
+func (n *Network) MapKMH(i int32) int { return int(n.arcs[i].limitKMH) }
+
+// LengthM is the length of arc i in metres.
+func (n *Network) LengthM(i int32) float64 { return float64(n.arcs[i].lengthM) }
+
+// WrongWay reports whether arc i is a one-way road in the wrong direction.
+func (n *Network) WrongWay(i int32) bool { return i >= n.proper }
 
 // Bounds is the bounding box of all roads, in degrees.
 func (n *Network) Bounds() (west, south, east, north float64) {

@@ -14,6 +14,7 @@ type record struct {
 	chunks  [][]acceptedBatch
 	batches int
 	samples int64
+	astray  int64                // samples of vehicles whose position is not to be trusted; not in speeds
 	speeds  map[int64][]speedSum // by bucket (Unix ms / BucketMS), then arc
 	arcs    int
 }
@@ -56,6 +57,10 @@ func (r *record) accept(id telemetry.BatchID, vehicle int, truth []Truth) {
 				sums = make([]speedSum, r.arcs)
 				r.speeds[b] = sums
 			}
+		}
+		if t.Astray {
+			r.astray++
+			continue
 		}
 		sums[t.Arc].n++
 		sums[t.Arc].sumCMPS += int64(t.SpeedCMPS)

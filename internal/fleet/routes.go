@@ -66,22 +66,22 @@ func (r *routes) leave(destination uint16, node int32) int32 {
 func (n *Network) draw(u float64) int32 {
 	target := u * n.cumulative[len(n.cumulative)-1]
 	i := sort.Search(len(n.cumulative), func(i int) bool { return n.cumulative[i] > target })
-	return int32(min(i, len(n.arcs)-1))
+	return min(int32(i), n.proper-1)
 }
 
 func (n *Network) incoming() (into, first []int32) {
 	first = make([]int32, n.nodes+1)
-	for i := range n.arcs {
+	for i := range n.proper {
 		first[n.arcs[i].to+1]++
 	}
 	for i := range n.nodes {
 		first[i+1] += first[i]
 	}
-	into = make([]int32, len(n.arcs))
+	into = make([]int32, n.proper)
 	at := append([]int32(nil), first...)
-	for i := range n.arcs {
+	for i := range n.proper {
 		t := n.arcs[i].to
-		into[at[t]] = int32(i)
+		into[at[t]] = i
 		at[t]++
 	}
 	return into, first

@@ -124,7 +124,6 @@ type driver struct {
 	tokens  []string // one for each vehicle, or one for all
 	sender  *sender
 	started time.Time
-	turn    int64
 	lag     atomic.Int64 // ns behind the schedule
 	maxLag  time.Duration
 }
@@ -152,7 +151,7 @@ func (d *driver) drive(ctx context.Context) error {
 		if err := d.take(ctx, now); err != nil {
 			return err
 		}
-		next := d.sim.Due(d.turn)
+		next := d.sim.NextDue()
 		if due, ok := d.sender.pump(ctx); ok {
 			next = min(next, due)
 		}
@@ -163,17 +162,15 @@ func (d *driver) drive(ctx context.Context) error {
 // take takes all turns due by now, as far as there is room for what they send.
 func (d *driver) take(ctx context.Context, now time.Duration) error {
 	var u Upload
-	for d.sim.Due(d.turn) <= now {
+	for d.sim.NextDue() <= now {
 		j := d.sender.take()
 		if j == nil {
 			break
 		}
-		if !d.sim.Turn(d.turn, &u) {
-			d.turn++
+		if !d.sim.Next(&u) {
 			d.sender.giveBack(j)
 			continue
 		}
-		d.turn++
 		token := d.tokens[0]
 		if !d.cfg.Gateway {
 			token = d.tokens[u.Vehicle]
@@ -189,7 +186,7 @@ func (d *driver) take(ctx context.Context, now time.Duration) error {
 		}
 		d.sender.submit(ctx, j, u.Copies, at)
 	}
-	lag := max(now-d.sim.Due(d.turn), 0)
+	lag := max(now-d.sim.NextDue(), 0)
 	d.lag.Store(int64(lag))
 	d.maxLag = max(d.maxLag, lag)
 	return nil

@@ -51,6 +51,9 @@ func (s *Simulation) sample(c *car, ms int64, brakeMPS2 float32) {
 	}
 	s.weather(c, &o, m.has)
 	s.chassis(c, &o, m.has, brakeMPS2)
+	if c.fault != 0 {
+		s.spoil(c, &o, ms)
+	}
 	s.batch.Samples = append(s.batch.Samples, o)
 }
 
@@ -127,63 +130,32 @@ func sine(turns float64) float64 {
 	return -16 * (f - 0.5) * (1 - f)
 }
 
-// Shares of what the camera makes of a sign, in sum 1.
-const (
-	signRight  = 0.92
-	signMissed = 0.05
-)
+// hazardReported is the share of cars that report the hazard they feel.
+const hazardReported = 0.7
 
-// seeSign reports the sign at the start of an arc where the map's limit changes.
-func (s *Simulation) seeSign(c *car, was, arc int32, ms int64) {
-	limit := s.net.arcs[arc].limitKMH
-	if limit == 0 || limit == s.net.arcs[was].limitKMH {
-		return
-	}
-	posted := s.world.postedKMH(s.net.edges[arc], limit)
-	u := c.rng.float()
-	switch {
-	case posted == 0 && u < signRight:
-		s.event(telemetry.Event{T: s.startMS + ms, Type: telemetry.SignMissing, Sign: telemetry.SpeedLimit, ValueKMH: limit, ConfidencePermille: 700})
-		return
-	case posted == 0 || u >= signRight && u < signRight+signMissed:
-		return
-	}
-	confidence := uint16(850 + c.rng.intn(140))
-	if u >= signRight {
-		posted, confidence = wrongKMH(posted, c.rng.next()>>8), confidence-200
-	}
-	s.event(telemetry.Event{T: s.startMS + ms, Type: telemetry.SignSeen, Sign: telemetry.SpeedLimit, ValueKMH: posted, ConfidencePermille: confidence})
-}
+// falseHazards are what is reported where nothing is wrong.
+var falseHazards = [...]telemetry.Hazard{telemetry.SlipperyRoad, telemetry.Obstacle, telemetry.SlipperyRoad, telemetry.ReducedVisibility, telemetry.HardBraking}
 
-// How hazards are reported: not by all who feel one, and 2 % as many false alarms.
-const (
-	hazardReported  = 0.7
-	falseAlarmShare = 0.02
-)
-
-// feelHazard reports what is wrong on the arc just entered. A false alarm comes a few
-// roads after a true one, so that it is somewhere else.
+// feelHazard reports at ms what is wrong on the arc just entered, or nothing, or something
+// that is not.
 func (s *Simulation) feelHazard(c *car, ms int64) {
 	if c.hazard == telemetry.HazardUnknown {
-		if c.falseAlarm && c.rng.chance(0.2) {
-			c.falseAlarm = false
-			s.event(telemetry.Event{T: s.startMS + ms, Type: telemetry.HazardSeen, Hazard: telemetry.SlipperyRoad, ConfidencePermille: uint16(400 + c.rng.intn(300))})
+		if c.rng.chance(s.cfg.FalseAlarms) {
+			kind := falseHazards[c.rng.intn(len(falseHazards))]
+			s.event(c, ms, telemetry.Event{Type: telemetry.HazardSeen, Hazard: kind, ConfidencePermille: uint16(400 + c.rng.intn(300))})
 		}
 		return
 	}
-	if !c.rng.chance(hazardReported) {
-		return
-	}
-	s.event(telemetry.Event{T: s.startMS + ms, Type: telemetry.HazardSeen, Hazard: c.hazard, ConfidencePermille: uint16(650 + c.rng.intn(340))})
-	if c.rng.chance(falseAlarmShare) {
-		c.falseAlarm = true
+	if c.rng.chance(hazardReported) {
+		s.event(c, ms, telemetry.Event{Type: telemetry.HazardSeen, Hazard: c.hazard, ConfidencePermille: uint16(650 + c.rng.intn(340))})
 	}
 }
 
-// event adds to the batch in the making. A batch holds at most as many events as
-// samples, so that its size stays bounded.
-func (s *Simulation) event(e telemetry.Event) {
+// event adds to the batch in the making what the car noticed at ms. A batch holds at most
+// as many events as samples, so that its size stays bounded.
+func (s *Simulation) event(c *car, ms int64, e telemetry.Event) {
 	if len(s.batch.Events) < s.cfg.BatchSize {
+		e.T = s.startMS + ms + s.skew(c)
 		s.batch.Events = append(s.batch.Events, e)
 	}
 }

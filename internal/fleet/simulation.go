@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,8 +12,9 @@ import (
 )
 
 // Simulation drives all vehicles. Their turns to report come round robin, evenly
-// spread over the period of a batch: turn k is vehicle k mod Vehicles, and is due at
-// Due(k). It is not safe for concurrent use.
+// spread over the period of a batch: regular turn k is vehicle k mod Vehicles, and is due
+// at Due(k). A vehicle that notices a hazard gets a further turn at that moment, with what
+// it gathered so far. It is not safe for concurrent use.
 type Simulation struct {
 	cfg    Config
 	net    *Network
@@ -27,12 +29,21 @@ type Simulation struct {
 	drive1        float32 // what is drawn anew to keep its variance
 	e7PerMetreLat float32
 
-	now      conditions
-	nowUntil int64
+	now        conditions
+	nowUntil   int64
+	wet, night bool      // what factor and kmh are for
+	factor     []float32 // by arc: world's, under these conditions
+	kmh        []uint8   // by arc: the limit posted, under these conditions; 0 = none
 
-	batch  telemetry.Batch
-	truth  []Truth
-	memory []telemetry.Sample // the last LeadIn samples by car
+	turn   int64       // the next regular one
+	extra  []extraTurn // the next one last
+	faults []fault
+
+	batch        telemetry.Batch
+	truth        []Truth
+	scratch      telemetry.Batch
+	scratchTruth []Truth
+	memory       []telemetry.Sample // the last LeadIn samples by car
 }
 
 // Truth is what a counted sample should be counted as.
@@ -40,6 +51,7 @@ type Truth struct {
 	TimeMS    int64  // event time, Unix ms
 	Arc       int32  // of the Network
 	SpeedCMPS uint16 // as reported
+	Astray    bool   // the vehicle's position is not to be trusted: it may be counted elsewhere
 }
 
 // Upload is what a vehicle has to send at its turn. Its slices and Batch are valid until the next turn.
@@ -62,7 +74,7 @@ func NewSimulation(cfg Config, n *Network, start time.Time) (*Simulation, error)
 	s := &Simulation{
 		cfg: cfg, net: n,
 		routes:        newRoutes(n, cfg.Destinations, cfg.Seed),
-		world:         newWorld(n, cfg.Seed, cfg.DayStart),
+		world:         newWorld(n, &cfg),
 		cars:          make([]car, cfg.Vehicles),
 		startMS:       start.UnixMilli(),
 		intervalMS:    float64(interval) / 1e6,
@@ -75,6 +87,7 @@ func NewSimulation(cfg Config, n *Network, start time.Time) (*Simulation, error)
 		s.decay = float32(math.Exp(-interval.Seconds() / cfg.GPSTau.Seconds()))
 	}
 	s.drive1 = float32(cfg.GPSSigmaM * math.Sqrt(1-float64(s.decay)*float64(s.decay)))
+	s.factor, s.kmh = slices.Clone(s.world.factor), slices.Clone(s.world.posted.kmh)
 	s.refresh(0)
 	for i := range s.cars {
 		s.place(i)
@@ -97,6 +110,7 @@ func (s *Simulation) place(i int) {
 	s.depart(c, c.simulated)
 	c.tripStart -= int64(c.rng.float() * 600_000)
 	c.speedMPS = s.target(c, c.arc)
+	s.break1(i)
 	if c.rng.chance(s.cfg.ParkedShare) { // so that the rate is right from the start
 		c.speedMPS, c.tripStart = 0, c.simulated
 		c.parkedUntil = 1 + int64(c.rng.float()*60_000)
@@ -120,21 +134,19 @@ func (s *Simulation) refresh(ms int64) {
 	}
 	s.now = s.world.conditions(s.startMS, ms)
 	s.nowUntil = ms + 1000
+	s.follow(s.now)
 }
 
-// Turn simulates what the vehicle of turn k did since its last turn and fills r with
-// what it has to report. It returns false when it was parked all the time. Turns must
-// be taken in order from 0.
-func (s *Simulation) Turn(k int64, r *Upload) bool {
-	i := int(k % int64(len(s.cars)))
+// report simulates what vehicle i, whose next regular turn is due at due, did up to ms, and
+// fills r. It returns false when it was parked all the time.
+func (s *Simulation) report(i int, due, ms int64, r *Upload) bool {
 	c := &s.cars[i]
-	due := s.DueMS(k)
-	s.refresh(due)
+	s.refresh(ms)
 	s.batch.Reset()
 	s.truth = s.truth[:0]
 	if c.parkedUntil > 0 {
-		if c.parkedUntil > due-int64(s.intervalMS) {
-			c.simulated = due
+		if c.parkedUntil > ms-int64(s.intervalMS) {
+			c.simulated = ms
 			return false
 		}
 		if c.simulated < c.parkedUntil {
@@ -142,30 +154,36 @@ func (s *Simulation) Turn(k int64, r *Upload) bool {
 		}
 		s.depart(c, c.simulated)
 	}
-	arrived := s.report(c, i, due)
-	if len(s.truth) == 0 {
-		c.simulated = due
-		return false
-	}
-	last := c.simulated
-	s.identify(c, i, last, arrived)
-	if arrived {
-		s.park(c, last)
-		c.simulated = due
-	}
-	r.Vehicle, r.Batch, r.Truth, r.DueMS = i, &s.batch, s.truth, s.startMS+due
-	s.misbehave(c, r, due)
-	return true
-}
-
-// report drives the car to due and samples on the way.
-func (s *Simulation) report(c *car, i int, due int64) (arrived bool) {
 	lead := int(c.leadIn)
 	memory := s.memory[i*s.cfg.LeadIn : (i+1)*s.cfg.LeadIn]
 	s.batch.Samples = append(s.batch.Samples, memory[s.cfg.LeadIn-lead:]...)
 	s.batch.LeadIn = lead
-	for n := s.cfg.BatchSize - 1; n >= 0; n-- {
+	arrived := s.driveOn(c, due, ms)
+	if len(s.truth) == 0 {
+		c.simulated = ms
+		return false
+	}
+	s.remember(c, memory)
+	last := c.simulated
+	s.identify(c, i, last, arrived)
+	if arrived {
+		s.park(c, last)
+		c.simulated = ms
+	}
+	r.Vehicle, r.Batch, r.Truth, r.DueMS = i, &s.batch, s.truth, s.startMS+ms
+	s.misbehave(c, r, ms)
+	return true
+}
+
+// driveOn drives the car up to ms and samples on the way, at the instants that end with
+// its next regular turn at due.
+func (s *Simulation) driveOn(c *car, due, ms int64) (arrived bool) {
+	astray := c.fault != 0 && s.faults[c.fault-1].kind.astray()
+	for n := s.cfg.BatchSize - 1; n >= 0 && !arrived; n-- {
 		at := due - int64(float64(n)*s.intervalMS)
+		if at > ms {
+			break
+		}
 		if at <= c.simulated {
 			continue
 		}
@@ -173,25 +191,27 @@ func (s *Simulation) report(c *car, i int, due int64) (arrived bool) {
 		step := float32(at-c.simulated) / 1000
 		for step > 0 && !arrived {
 			dt := min(step, 1)
-			arrived = s.drive(c, dt, at)
 			step -= dt
+			arrived = s.drive(c, dt, at-int64(step*1000))
 		}
 		brake := (before - c.speedMPS) / (float32(at-c.simulated) / 1000)
 		c.simulated = at
 		s.sample(c, at, brake)
 		o := &s.batch.Samples[len(s.batch.Samples)-1]
-		s.truth = append(s.truth, Truth{TimeMS: o.T, Arc: c.arc, SpeedCMPS: o.SpeedCMPS})
-		if arrived {
-			break
-		}
-	}
-	if s.cfg.LeadIn > 0 {
-		all := s.batch.Samples
-		keep := min(len(all), s.cfg.LeadIn)
-		copy(memory[s.cfg.LeadIn-keep:], all[len(all)-keep:])
-		c.leadIn = uint8(keep)
+		s.truth = append(s.truth, Truth{TimeMS: o.T, Arc: c.arc, SpeedCMPS: o.SpeedCMPS, Astray: astray})
 	}
 	return arrived
+}
+
+// remember keeps the end of the batch as the next one's lead-in.
+func (s *Simulation) remember(c *car, memory []telemetry.Sample) {
+	if len(memory) == 0 {
+		return
+	}
+	all := s.batch.Samples
+	keep := min(len(all), len(memory))
+	copy(memory[len(memory)-keep:], all[len(all)-keep:])
+	c.leadIn = uint8(keep)
 }
 
 // identify gives the batch its names.
@@ -206,7 +226,7 @@ func (s *Simulation) identify(c *car, i int, ms int64, final bool) {
 	if s.cfg.Gateway {
 		s.batch.VehicleID = VehicleID(s.cfg.Seed, i)
 	}
-	s.batch.ID = batchID(s.startMS+ms, s.cfg.Seed, i, c.batches)
+	s.batch.ID = batchID(s.startMS+ms+s.skew(c), s.cfg.Seed, i, c.batches)
 	c.batches++
 }
 
@@ -269,13 +289,13 @@ func Generate(cfg Config, n *Network, start time.Time, batches int, each func(*U
 		return err
 	}
 	var r Upload
-	for k := int64(0); batches > 0; k++ {
-		if !s.Turn(k, &r) {
+	for n := 0; n < batches; {
+		if !s.Next(&r) {
 			continue
 		}
-		batches--
+		n++
 		if err := each(&r); err != nil {
-			return fmt.Errorf("fleet: batch of turn %d: %w", k, err)
+			return fmt.Errorf("fleet: batch %d: %w", n, err)
 		}
 	}
 	return nil

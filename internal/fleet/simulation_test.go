@@ -129,7 +129,7 @@ func snapshots(t *testing.T, cfg Config, start time.Time, n int) []snapshot {
 	t.Helper()
 	var out []snapshot
 	shift := start.UnixMilli()
-	err := Generate(cfg, fixtureNetwork(t), start, n, func(u *Upload) error {
+	err := Generate(cfg, mainRoads(t), start, n, func(u *Upload) error {
 		s := snapshot{Vehicle: u.Vehicle, Batch: *u.Batch, Hold: u.HoldFor, Copies: u.Copies, Again: u.AgainIn}
 		s.Batch.Samples = append([]telemetry.Sample(nil), u.Batch.Samples...)
 		s.Batch.Events = append([]telemetry.Event(nil), u.Batch.Events...)
@@ -159,6 +159,7 @@ func snapshots(t *testing.T, cfg Config, start time.Time, n int) []snapshot {
 func TestSameSeedSameTrafficAtAnyTime(t *testing.T) {
 	cfg := fixtureConfig()
 	cfg.LeadIn, cfg.DuplicateShare, cfg.OfflineShare, cfg.Altitude = 3, 0.05, 0.05, true
+	cfg.BadCars, cfg.FalseAlarms, cfg.WrongLimits, cfg.Variants, cfg.WrongWays = 0.1, 0.02, 0.1, 0.5, 0.05
 	a := snapshots(t, cfg, fixtureStart, 3000)
 	b := snapshots(t, cfg, fixtureStart.Add(1234567*time.Millisecond), 3000)
 	for i := range a {
@@ -174,7 +175,7 @@ func TestSameSeedSameTrafficAtAnyTime(t *testing.T) {
 
 func TestBatchesAreValidAndTileTime(t *testing.T) {
 	cfg := fixtureConfig()
-	cfg.LeadIn = 3
+	cfg.LeadIn, cfg.BadCars = 3, 0.1
 	limits := telemetry.DefaultLimits()
 	ids := make(map[telemetry.BatchID]bool)
 	previous := make(map[int][]telemetry.Sample)
@@ -228,8 +229,8 @@ func TestExplicitRateIsMadeUpForParkedCars(t *testing.T) {
 		last = u.DueMS
 	})
 	rate := n / (float64(last-first) / 1000)
-	if rate < 19 || rate > 21 {
-		t.Errorf("rate %.2f batches/s, want 20 ± 5 %%", rate)
+	if rate < 19 || rate > 21.2 { // hazards cost further batches
+		t.Errorf("rate %.2f batches/s, want 20 −5, +6 %%", rate)
 	}
 }
 
@@ -279,7 +280,7 @@ func BenchmarkTurn(b *testing.B) {
 	}
 	var u Upload
 	b.ReportAllocs()
-	for k := int64(0); b.Loop(); k++ {
-		sim.Turn(k, &u)
+	for b.Loop() {
+		sim.Next(&u)
 	}
 }

@@ -37,6 +37,7 @@ type speedError struct {
 type tally struct {
 	sent     int64 // in all
 	withheld int64 // of those, from segments that the map withholds
+	astray   int64 // of those sent, from vehicles that may be anywhere
 	counted  int64 // by the map, on all other segments
 }
 
@@ -49,15 +50,18 @@ func (n tally) check() Check {
 		most, high = min(int64(maxMatched*float64(told)), n.sent), maxMatched*100
 	}
 	share := ratio(n.counted, told)
+	atLeast := minMatched * float64(told-n.astray)
 	c := Check{
 		What: "samples counted on roads", Expected: fmt.Sprintf("%.0f %% to %.0f %% of %d", low, high, told),
-		Found: fmt.Sprintf("%.2f %%", share*100), OK: share >= minMatched && n.counted <= most,
+		Found: fmt.Sprintf("%.2f %%", share*100), OK: float64(n.counted) >= atLeast && n.counted <= most,
 	}
 	switch {
 	case n.counted > most:
 		c.Note = "more than were sent: other vehicles in the same time, or counted twice"
 	case told == 0 && n.sent > 0:
 		c.Note = "nothing to compare: too few vehicles on every segment"
+	case n.astray > 0 && n.withheld == 0:
+		c.Note = fmt.Sprintf("%d of them from vehicles with a broken GPS: counted or not", n.astray)
 	case n.withheld > 0:
 		c.Note = fmt.Sprintf("%d more from segments of too few vehicles to tell", n.withheld)
 	}
@@ -67,7 +71,7 @@ func (n tally) check() Check {
 // checkSpeeds compares mean speeds and counts by directed segment and period.
 func (v *verifier) checkSpeeds(ctx context.Context, kept *record) ([]Check, error) {
 	var all []speedError
-	var n tally
+	n := tally{sent: kept.astray, astray: kept.astray}
 	for _, period := range periods(kept.buckets()) {
 		truth := make([]speedSum, v.net.Arcs())
 		for _, b := range period {

@@ -20,18 +20,26 @@ const (
 	purposeDriver
 	purposeModel
 	purposeBatch
+	purposeUsual
+	purposeRepeat
+	purposeVariant
+	purposeVariantKind
+	purposeFault
 )
 
 // world is what vehicles experience on the network: how fast each road is really
-// driven, where hazards are and when, what signs really stand. It depends on the seed
-// alone, and is immutable.
+// driven, where hazards are and when, what signs really stand. It depends on the seed and
+// Config's shares alone, and is immutable.
 type world struct {
 	seed     uint64
 	dayStart time.Duration
+	lonDeg   float64 // of the middle, for the solar time
+	posted   *postedLimits
 	factor   []float32 // by arc: share of the free speed that is driven on an empty road
 	depth    []float32 // by arc: share of it that is lost at the height of the commuter peak
 	zones    []zone
 	zoneOf   []int16 // by arc; -1 = none
+	near     []bool  // by arc: a zone may be reached within a period
 }
 
 // zone is a place where something is wrong from time to time: from every start + k ×
@@ -48,9 +56,14 @@ const zoneSpeed = 0.7
 // noZone marks arcs without a zone.
 const noZone = -1
 
-func newWorld(n *Network, seed uint64, dayStart time.Duration) *world {
+func newWorld(n *Network, cfg *Config) *world {
+	seed := cfg.World
+	if seed == 0 {
+		seed = cfg.Seed
+	}
 	w := &world{
-		seed: seed, dayStart: dayStart,
+		seed: seed, dayStart: cfg.DayStart, lonDeg: (n.west + n.east) / 2,
+		posted: newPostedLimits(n, cfg, seed),
 		factor: make([]float32, len(n.arcs)),
 		depth:  make([]float32, len(n.arcs)),
 		zoneOf: make([]int16, len(n.arcs)),
@@ -59,12 +72,16 @@ func newWorld(n *Network, seed uint64, dayStart time.Duration) *world {
 		edge := n.edges[i]
 		w.zoneOf[i] = noZone
 		w.factor[i] = float32(0.82 + 0.22*hash(seed, purposeSegment, edge))
+		if kmh := w.posted.kmh[i]; kmh != 0 { // drivers follow what is posted, not the map
+			w.factor[i] *= float32(min(kmh, 130)) / 3.6 / n.arcs[i].freeMPS
+		}
 		// Main roads are the ones that jam.
 		if n.arcs[i].freeMPS > 40/3.6 && hash(seed, purposeCongested, edge) < 0.25 {
 			w.depth[i] = float32(0.25 + 0.4*hash(seed, purposeDepth, edge))
 		}
 	}
 	w.placeZones(n)
+	w.nearZones(n, cfg.period())
 	return w
 }
 
@@ -114,6 +131,7 @@ type conditions struct {
 	rain   uint8   // percent
 	tempDC int16   // 0.1 °C
 	fog    bool
+	night  bool
 }
 
 // conditions at ms after a start at unix milliseconds.
@@ -123,9 +141,12 @@ func (w *world) conditions(startMS, ms int64) conditions {
 		day = time.Duration(startMS%(24*3600*1000)) * time.Millisecond
 	}
 	hour := math.Mod((day + time.Duration(ms)*time.Millisecond).Hours(), 24)
+	solar, h := hour, float64(ms)/3.6e6
+	if w.dayStart < 0 { // the weather follows the clock too
+		solar, h = math.Mod(hour+w.lonDeg/15+24, 24), float64(startMS+ms)/3.6e6
+	}
 	bump := func(at, width float64) float64 { return math.Exp(-(hour - at) * (hour - at) / (2 * width * width)) }
 	// Weather changes over hours: two waves whose phases the seed decides.
-	h := float64(ms) / 3.6e6
 	wave := math.Sin(2*math.Pi*(h/5+hash(w.seed, purposeWeather, 0))) + 0.6*math.Sin(2*math.Pi*(h/1.7+hash(w.seed, purposeWeather, 1)))
 	rain := math.Max(0, math.Min(100, (wave-0.5)*90))
 	temp := 8 + 9*math.Sin(2*math.Pi*(hour-9)/24) - rain/25
@@ -134,33 +155,36 @@ func (w *world) conditions(startMS, ms int64) conditions {
 		rain:   uint8(rain),
 		tempDC: int16(temp * 10),
 		fog:    hash(w.seed, purposeWeather, 2) < 0.15 && bump(6, 2) > 0.3,
+		night:  solar >= NightFrom || solar < NightTo,
 	}
 }
 
-// postedKMH is what the sign at an arc's start really says. It differs from the map
-// in 1 % of places; 0 = the map's sign is not there, in another 0.5 %.
-func (w *world) postedKMH(edge uint64, mapKMH uint16) uint16 {
-	switch h := hash(w.seed, purposeSign, edge); {
-	case h < 0.005:
-		return 0
-	case h < 0.015:
-		return wrongKMH(mapKMH, uint64(h*1e6))
-	default:
-		return mapKMH
-	}
+// Zone is the truth about a place where something is wrong from time to time.
+type Zone struct {
+	Arc    int32
+	Hazard telemetry.Hazard
 }
 
-// wrongKMH is another limit than the one given, 10 or 20 km/h off.
-func wrongKMH(kmh uint16, salt uint64) uint16 {
-	switch salt % 3 {
-	case 0:
-		return kmh + 10
-	case 1:
-		return kmh + 20
-	default:
-		if kmh > 20 {
-			return kmh - 10
-		}
-		return kmh + 30
+// Zones are the places where hazards are, now and then; see HazardAt.
+func (s *Simulation) Zones() []Zone {
+	out := make([]Zone, len(s.world.zones))
+	for i, z := range s.world.zones {
+		out[i] = Zone{Arc: z.arc, Hazard: z.hazard}
 	}
+	return out
+}
+
+// HazardAt is what is wrong on an arc at an instant, Unix ms, and since and until when;
+// HazardUnknown if nothing is, with the zero times.
+func (s *Simulation) HazardAt(arc int32, unixMS int64) (h telemetry.Hazard, since, until int64) {
+	ms := unixMS - s.startMS
+	if h = s.world.hazard(arc, ms); h == telemetry.HazardUnknown {
+		return h, 0, 0
+	}
+	z := &s.world.zones[s.world.zoneOf[arc]]
+	phase := (ms - z.start) % z.cycle
+	if phase < 0 {
+		phase += z.cycle
+	}
+	return h, unixMS - phase, unixMS - phase + z.active
 }

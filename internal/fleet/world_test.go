@@ -13,7 +13,7 @@ func TestSpeedsFollowTheRoad(t *testing.T) {
 	cfg := fixtureConfig()
 	cfg.DayStart = 12 * time.Hour // away from the peaks
 	n := fixtureNetwork(t)
-	w := newWorld(n, cfg.Seed, cfg.DayStart)
+	w := newWorld(n, &cfg)
 	sums := make([]speedSum, n.Arcs())
 	err := Generate(cfg, n, fixtureStart, 40_000, func(u *Upload) error {
 		for _, tr := range u.Truth {
@@ -48,7 +48,7 @@ func TestCommuterPeakSlowsCongestedRoads(t *testing.T) {
 	mean := func(day time.Duration) (jammed, free float64) {
 		cfg := fixtureConfig()
 		cfg.DayStart = day
-		w := newWorld(n, cfg.Seed, day)
+		w := newWorld(n, &cfg)
 		var sums [2]speedSum
 		err := Generate(cfg, n, fixtureStart, 10_000, func(u *Upload) error {
 			for _, tr := range u.Truth {
@@ -87,8 +87,8 @@ func TestPositionErrorIsGaussMarkov(t *testing.T) {
 	}
 	var u Upload
 	series := make(map[int][]float64)
-	for k := range int64(200 * 60) {
-		if !sim.Turn(k, &u) {
+	for range 200 * 60 {
+		if !sim.Next(&u) {
 			continue
 		}
 		c := &sim.cars[u.Vehicle]
@@ -148,7 +148,7 @@ func TestSignsAreMostlyRight(t *testing.T) {
 func TestHazardsAreReportedWhereTheyAre(t *testing.T) {
 	cfg := fixtureConfig()
 	n := fixtureNetwork(t)
-	w := newWorld(n, cfg.Seed, cfg.DayStart)
+	w := newWorld(n, &cfg)
 	var inside, outside, slipping, slippery int
 	err := Generate(cfg, n, fixtureStart, 60_000, func(u *Upload) error {
 		felt := make(map[int64]int32)
