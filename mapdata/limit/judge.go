@@ -1,0 +1,189 @@
+package limit
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/road"
+)
+
+// Config says when a limit is published. The zero value is DefaultConfig.
+type Config struct {
+	K         int           // distinct vehicles that must have said so on one day, ≥ 1; default learn.DefaultK
+	Posterior float64       // probability above which a limit is published, 0.5 to 1; default 0.95
+	Change    time.Duration // mean time between two changes of a road's limit, ≥ 30 days; default 2,000 days
+	MaxCars   int           // what a day's votes count for at most, in vehicles, ≥ K; default 25
+}
+
+// DefaultConfig is the documented defaults.
+func DefaultConfig() Config {
+	return Config{K: learn.DefaultK, Posterior: 0.95, Change: 2000 * 24 * time.Hour, MaxCars: 25}
+}
+
+// WithDefaults replaces what is zero.
+func (c Config) WithDefaults() Config {
+	d := DefaultConfig()
+	return Config{
+		K: cmp.Or(c.K, d.K), Posterior: cmp.Or(c.Posterior, d.Posterior),
+		Change: cmp.Or(c.Change, d.Change), MaxCars: cmp.Or(c.MaxCars, d.MaxCars),
+	}
+}
+
+// Validate names the first setting that is out of its range; zero ones are not.
+func (c Config) Validate() error {
+	c = c.WithDefaults()
+	switch {
+	case c.K < 1:
+		return fmt.Errorf("limit: K must be at least 1, is %d", c.K)
+	case c.Posterior < 0.5 || c.Posterior >= 1:
+		return fmt.Errorf("limit: Posterior must be 0.5 to below 1, is %v", c.Posterior)
+	case c.Change < 30*24*time.Hour:
+		return fmt.Errorf("limit: Change must be at least 720h, is %s", c.Change)
+	case c.MaxCars < c.K:
+		return fmt.Errorf("limit: MaxCars must be at least K, %d, is %d", c.K, c.MaxCars)
+	}
+	return nil
+}
+
+// maxListed is how many candidates a Limit lists.
+const maxListed = 5
+
+// Judge weighs all evidence on an edge (other kinds and keys must not be in it; days in any
+// order, several entries a day as well), the speeds driven there lately (nil: unknown) and
+// what is known besides. It is a pure function: the same evidence gives the same bits,
+// however it is ordered and grouped. Nothing is published that fewer than K vehicles said on
+// one day, since vehicles of different days can't be told apart. Without evidence the
+// candidates are still there: an estimate from the map, the class and the speeds.
+func Judge(edge road.Edge, evidence []learn.Evidence, driven *learn.SpeedBins, prior Prior, now time.Time, cfg Config) Limit {
+	cfg = cfg.WithDefaults()
+	var room [48]day
+	j := judge{
+		cfg: cfg, prior: prior, nowMS: now.UnixMilli(),
+		days: daysOf(evidence, now.UnixMilli(), room[:0]), driven: driven,
+	}
+	j.cands.usual(&j.prior)
+	split := j.readValues()
+	j.cands.weigh(&j.prior)
+	j.filter = filter{
+		prior: &j.prior, cands: &j.cands, maxCars: float64(cfg.MaxCars),
+		perDay: float64(24*time.Hour) / float64(cfg.Change),
+	}
+	out := Limit{Edge: edge, MapKMH: prior.MapKMH}
+	base := everything()
+	j.filter.run(j.days, base, &j.cands.first, j.nowMS)
+	if split {
+		base = j.variants(edge, &out)
+	}
+	j.conclude(base, &out)
+	return out
+}
+
+// judge is what one call of Judge works on.
+type judge struct {
+	cfg    Config
+	prior  Prior
+	nowMS  int64
+	days   []day
+	driven *learn.SpeedBins
+	cands  candidates
+	filter filter // of the votes in the base part
+}
+
+// readValues makes candidates of all values read. It reports whether two different ones were
+// each read by enough vehicles on one day, so that looking for variants is worth while.
+func (j *judge) readValues() (several bool) {
+	var often [maxCandidates]uint8
+	n := 0
+	for _, d := range j.days {
+		for _, t := range tallyDay(d.votes, everything(), j.filter.tallies[:0]) {
+			if t.reading != Posted {
+				continue
+			}
+			j.cands.add(t.kmh)
+			if t.all.AtLeast() >= j.cfg.K && n < len(often) && !slices.Contains(often[:n], t.kmh) {
+				often[n] = t.kmh
+				n++
+			}
+		}
+	}
+	return n > 1
+}
+
+// conclude fills in the limit that the filter arrived at, with the speeds driven.
+func (j *judge) conclude(base part, out *Limit) {
+	f := &j.filter
+	if drivenLog(j.driven, &j.cands, f.logs[:j.cands.n]) {
+		f.update(f.logs[:j.cands.n])
+	}
+	var order [maxCandidates]int
+	list := order[:j.cands.n]
+	for i := range list {
+		list[i] = i
+	}
+	slices.SortFunc(list, func(a, b int) int {
+		return cmp.Or(cmp.Compare(f.p[b], f.p[a]), cmp.Compare(j.cands.kmh[a], j.cands.kmh[b]))
+	})
+	out.Candidates = make([]Candidate, 0, maxListed)
+	for _, i := range list[:min(maxListed, len(list))] {
+		out.Candidates = append(out.Candidates, Candidate{j.cands.kmh[i], float32(f.p[i])})
+	}
+	kmh, since := j.cands.kmh[list[0]], int64(0)
+	if list[0] == f.held {
+		since = f.sinceMS
+	}
+	by := j.support(base, kmh, since)
+	out.Posterior = float32(f.p[list[0]])
+	out.Vehicles, out.Readings, out.SinceMS = by.vehicles, by.readings, by.sinceMS
+	if f.p[list[0]] > j.cfg.Posterior && by.enough(j.cfg.K) {
+		out.KMH = kmh
+		return
+	}
+	out.Variants = nil // of what?
+}
+
+// support is who spoke for a limit.
+type support struct {
+	vehicles      int // on the day with the most
+	readings      int
+	sinceMS       int64
+	cars, against float64 // votes for it and for others
+}
+
+// leastShare is the share of the votes that a limit needs: where vehicles can't agree, a
+// sign changes by the minute, or is read off another road.
+const leastShare = 0.6
+
+func (s *support) enough(k int) bool {
+	return s.vehicles >= k && s.cars >= leastShare*(s.cars+s.against)
+}
+
+// support is who spoke for a limit, from a day on.
+func (j *judge) support(in part, kmh uint8, sinceMS int64) (s support) {
+	for _, d := range j.days {
+		if d.ms < sinceMS {
+			continue
+		}
+		var all learn.Vehicles
+		found := false
+		tallies := tallyDay(d.votes, in, j.filter.tallies[:0])
+		for i := range tallies {
+			t := &tallies[i]
+			if !j.prior.supports(t.reading, t.kmh, kmh) {
+				s.against += t.cars() * j.prior.weight(t.reading, t.kmh)
+				continue
+			}
+			s.cars += t.cars() * j.prior.weight(t.reading, t.kmh)
+			all.Merge(t.all)
+			s.readings += int(min(t.n, 1<<31))
+			found = true
+		}
+		if found && s.sinceMS == 0 {
+			s.sinceMS = d.ms
+		}
+		s.vehicles = max(s.vehicles, all.AtLeast())
+	}
+	return s
+}
