@@ -43,8 +43,7 @@ func (f *filter) pass(ms int64) {
 }
 
 // add takes a day's votes in; days must come in order.
-func (f *filter) add(d day, in part) {
-	tallies := tallyDay(d.votes, in, f.tallies[:0])
+func (f *filter) add(ms int64, tallies []tally) {
 	if len(tallies) == 0 {
 		return
 	}
@@ -54,12 +53,11 @@ func (f *filter) add(d day, in part) {
 	cars := 0.0
 	for i := range tallies {
 		t := &tallies[i]
-		c := t.cars()
-		if c == 0 { // of another day than the pseudonym's
+		if t.cars == 0 { // of another day than the pseudonym's
 			continue
 		}
-		cars += c
-		w := c * f.prior.weight(t.reading, t.kmh)
+		cars += t.cars
+		w := t.cars * f.prior.weight(t.reading, t.kmh)
 		for j, kmh := range f.cands.kmh[:n] {
 			ll[j] += w * f.prior.logLikelihood(t.reading, t.kmh, kmh)
 		}
@@ -69,10 +67,10 @@ func (f *filter) add(d day, in part) {
 			ll[j] *= f.maxCars / cars
 		}
 	}
-	f.pass(d.ms)
+	f.pass(ms)
 	f.update(ll)
 	if best := f.best(); best != f.held {
-		f.held, f.sinceMS = best, d.ms
+		f.held, f.sinceMS = best, ms
 	}
 }
 
@@ -105,15 +103,4 @@ func (f *filter) best() int {
 		}
 	}
 	return best
-}
-
-// run takes in all days, as far as they are in the part, and lets time pass until now.
-func (f *filter) run(days []day, in part, first *[maxCandidates]float64, nowMS int64) {
-	f.start(first)
-	for _, d := range days {
-		f.add(d, in)
-	}
-	if f.began {
-		f.pass(nowMS)
-	}
 }

@@ -65,7 +65,8 @@ func Judge(edge road.Edge, evidence []learn.Evidence, driven *learn.SpeedBins, p
 		days: daysOf(evidence, now.UnixMilli(), room[:0]), driven: driven,
 	}
 	j.cands.usual(&j.prior)
-	split := j.readValues()
+	var arena [64]tally
+	j.tallies = j.tally(arena[:0])
 	j.cands.weigh(&j.prior)
 	j.filter = filter{
 		prior: &j.prior, cands: &j.cands, maxCars: float64(cfg.MaxCars),
@@ -73,8 +74,8 @@ func Judge(edge road.Edge, evidence []learn.Evidence, driven *learn.SpeedBins, p
 	}
 	out := Limit{Edge: edge, MapKMH: prior.MapKMH}
 	base := everything()
-	j.filter.run(j.days, base, &j.cands.first, j.nowMS)
-	if split {
+	j.run(base, &j.cands.first)
+	if j.oftenRead > 1 {
 		base = j.variants(edge, &out)
 	}
 	j.conclude(base, &out)
@@ -90,26 +91,66 @@ type judge struct {
 	driven *learn.SpeedBins
 	cands  candidates
 	filter filter // of the votes in the base part
+	// tallies are those of all days, one after another; scratch holds one part's of one day.
+	tallies []tally
+	scratch [maxTallies]tally
+	// often are the candidates that were read often enough to be a variant or its base.
+	often     [maxOften]int
+	oftenRead int
 }
 
-// readValues makes candidates of all values read. It reports whether two different ones were
-// each read by enough vehicles on one day, so that looking for variants is worth while.
-func (j *judge) readValues() (several bool) {
-	var often [maxCandidates]uint8
-	n := 0
-	for _, d := range j.days {
-		for _, t := range tallyDay(d.votes, everything(), j.filter.tallies[:0]) {
+const maxOften = 8
+
+// tallyOf is of the votes of a day that are in a part. It is overwritten by the next call.
+func (j *judge) tallyOf(d *day, in part) []tally {
+	if in == everything() {
+		return j.tallies[d.from:d.to]
+	}
+	return tallyDay(d.votes, in, j.scratch[:0])
+}
+
+// run follows all days' votes in the part, and lets time pass until now.
+func (j *judge) run(in part, first *[maxCandidates]float64) {
+	j.filter.start(first)
+	for i := range j.days {
+		j.filter.add(j.days[i].ms, j.tallyOf(&j.days[i], in))
+	}
+	if j.filter.began {
+		j.filter.pass(j.nowMS)
+	}
+}
+
+// tally appends the tallies of all days, makes candidates of all values read, and lists
+// those that were read by enough vehicles on one day, and by a share of all.
+func (j *judge) tally(arena []tally) []tally {
+	all := 0.0
+	var cars [maxCandidates]float64
+	var enough [maxCandidates]bool
+	for i := range j.days {
+		d := &j.days[i]
+		d.from = len(arena)
+		arena = tallyDay(d.votes, everything(), arena)
+		d.to = len(arena)
+		for k := d.from; k < d.to; k++ {
+			t := &arena[k]
 			if t.reading != Posted {
 				continue
 			}
-			j.cands.add(t.kmh)
-			if t.all.AtLeast() >= j.cfg.K && n < len(often) && !slices.Contains(often[:n], t.kmh) {
-				often[n] = t.kmh
-				n++
+			all += t.cars
+			if j.cands.add(t.kmh); j.cands.index(t.kmh) >= 0 {
+				c := j.cands.index(t.kmh)
+				cars[c] += t.cars
+				enough[c] = enough[c] || t.all.AtLeast() >= j.cfg.K
 			}
 		}
 	}
-	return n > 1
+	for c := range j.cands.n {
+		if enough[c] && cars[c] > leastVariant*all && j.oftenRead < maxOften {
+			j.often[j.oftenRead] = c
+			j.oftenRead++
+		}
+	}
+	return arena
 }
 
 // conclude fills in the limit that the filter arrived at, with the speeds driven.
@@ -162,20 +203,21 @@ func (s *support) enough(k int) bool {
 
 // support is who spoke for a limit, from a day on.
 func (j *judge) support(in part, kmh uint8, sinceMS int64) (s support) {
-	for _, d := range j.days {
+	for i := range j.days {
+		d := &j.days[i]
 		if d.ms < sinceMS {
 			continue
 		}
 		var all learn.Vehicles
 		found := false
-		tallies := tallyDay(d.votes, in, j.filter.tallies[:0])
-		for i := range tallies {
-			t := &tallies[i]
+		tallies := j.tallyOf(d, in)
+		for k := range tallies {
+			t := &tallies[k]
 			if !j.prior.supports(t.reading, t.kmh, kmh) {
-				s.against += t.cars() * j.prior.weight(t.reading, t.kmh)
+				s.against += t.cars * j.prior.weight(t.reading, t.kmh)
 				continue
 			}
-			s.cars += t.cars() * j.prior.weight(t.reading, t.kmh)
+			s.cars += t.cars * j.prior.weight(t.reading, t.kmh)
 			all.Merge(t.all)
 			s.readings += int(min(t.n, 1<<31))
 			found = true

@@ -9,8 +9,9 @@ import (
 
 // day is what was said of an edge on one UTC day.
 type day struct {
-	ms    int64 // its start
-	votes learn.Votes
+	ms       int64 // its start
+	votes    learn.Votes
+	from, to int // its tallies in judge.tallies, of all its votes
 }
 
 // maxDays bounds how many days are looked at, the newest first.
@@ -26,7 +27,7 @@ func daysOf(evidence []learn.Evidence, nowMS int64, dst []day) []day {
 		if e.Kind != learn.LimitEvidence || e.BucketMS > latest || len(e.Votes) == 0 {
 			continue
 		}
-		dst = append(dst, day{e.BucketMS, e.Votes})
+		dst = append(dst, day{ms: e.BucketMS, votes: e.Votes})
 	}
 	ascending := func(a, b day) int { return cmp.Compare(a.ms, b.ms) }
 	if !slices.IsSortedFunc(dst, ascending) {
@@ -71,13 +72,17 @@ type tally struct {
 	n       uint64
 	direct  learn.Vehicles // who read it on the edge
 	all     learn.Vehicles // and who brought it along
+	cars    float64        // how many votes that is worth
 }
 
 // maxTallies bounds what is told apart in a day; what comes later is left out.
 const maxTallies = 64
 
-// tallyDay counts the votes of a day that are in the part. Its order is that of the codes.
-func tallyDay(votes learn.Votes, in part, dst []tally) []tally {
+// tallyDay appends a tally of the votes of a day that are in the part. Their order is that
+// of the codes.
+func tallyDay(votes learn.Votes, in part, to []tally) []tally {
+	first := len(to)
+	dst := to[first:]
 	last := -1
 	for i := range votes {
 		v := &votes[i]
@@ -89,11 +94,12 @@ func tallyDay(votes learn.Votes, in part, dst []tally) []tally {
 			last = slices.IndexFunc(dst, func(t tally) bool { return t.reading == c.Reading && t.kmh == c.KMH })
 		}
 		if last < 0 {
-			if len(dst) == maxTallies {
+			if len(to)-first == maxTallies {
 				continue
 			}
-			last = len(dst)
-			dst = append(dst, tally{reading: c.Reading, kmh: c.KMH})
+			to = append(to, tally{reading: c.Reading, kmh: c.KMH})
+			dst = to[first:]
+			last = len(dst) - 1
 		}
 		t := &dst[last]
 		t.n += uint64(v.N)
@@ -102,14 +108,12 @@ func tallyDay(votes learn.Votes, in part, dst []tally) []tally {
 			t.direct.Merge(v.Vehicles)
 		}
 	}
-	return dst
-}
-
-// cars is how many votes the tally is worth: a vehicle that brought it along counts less.
-func (t *tally) cars() float64 {
-	direct := t.direct.Estimate()
-	if t.all == t.direct {
-		return direct
+	for i := range dst {
+		t := &dst[i]
+		t.cars = t.direct.Estimate()
+		if t.all != t.direct { // a vehicle that brought it along counts less
+			t.cars += weightCarried * max(0, t.all.Estimate()-t.cars)
+		}
 	}
-	return direct + weightCarried*max(0, t.all.Estimate()-direct)
+	return to
 }

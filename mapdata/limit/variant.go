@@ -3,6 +3,7 @@ package limit
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/carasso/carasso/mapdata/road"
 )
@@ -12,6 +13,7 @@ import (
 const (
 	variantRare  = 7.0
 	hourChoices  = 6.3
+	leastVariant = 0.05 // share of the signs read that a variant must have
 	mostVariants = 2
 )
 
@@ -51,7 +53,7 @@ func (j *judge) variants(edge road.Edge, out *Limit) (base part) {
 		out.Variants = append(out.Variants, found)
 		base = rest
 	}
-	j.filter.run(j.days, base, &j.cands.first, j.nowMS)
+	j.run(base, &j.cands.first)
 	return base
 }
 
@@ -65,12 +67,12 @@ func (j *judge) try(base, in part) (v Variant, rest part, gain float64) {
 		rest.wet = false
 	}
 	f := &j.filter
-	f.run(j.days, base, &j.cands.first, j.nowMS)
+	j.run(base, &j.cands.first)
 	whole := f.logTotal
-	f.run(j.days, rest, &j.cands.first, j.nowMS)
+	j.run(rest, &j.cands.first)
 	usual := f.best()
 	parts, usually, since := f.logTotal, f.p[usual], f.sinceMS
-	f.run(j.days, in, &j.cands.again, j.nowMS)
+	j.run(in, &j.cands.again)
 	special := f.best()
 	parts += f.logTotal
 	v = Variant{KMH: j.cands.kmh[special], Posterior: float32(f.p[special])}
@@ -82,20 +84,23 @@ func (j *judge) try(base, in part) (v Variant, rest part, gain float64) {
 	return v, rest, parts - whole
 }
 
-// perHour is, for each hour and candidate, the log-likelihood of all votes of the hour, and
-// how many there are.
+// perHour is, for each hour and often read candidate, the log-likelihood of all signs read
+// in that hour, and by how many. Row 0 and 1 are dry and wet when that is what is told apart.
 type perHour struct {
-	ll   [hoursADay][maxCandidates]float64
+	ll   [hoursADay][maxOften]float64
 	cars [hoursADay]float64
+	all  float64
+	one  float64 // the greatest log-likelihood under one limit
+	most float64 // and if there was another one every hour
 }
 
-// sumHours adds up all days as if the sign had never been changed: good enough to find
+// sum adds up all days as if the sign had never been changed: good enough to find
 // the hours, which try then judges properly.
-func (j *judge) sumHours(in part, wet bool, sum *perHour) {
-	n := j.cands.n
-	for _, d := range j.days {
-		for i := range d.votes {
-			v := &d.votes[i]
+func (s *perHour) sum(j *judge, in part, wet bool) {
+	for i := range j.days {
+		votes := j.days[i].votes
+		for k := range votes {
+			v := &votes[k]
 			c, ok := DecodeCode(v.Code)
 			if !ok || c.Reading != Posted || c.Carried || !in.has(c) {
 				continue
@@ -107,13 +112,28 @@ func (j *judge) sumHours(in part, wet bool, sum *perHour) {
 					row = 1
 				}
 			}
-			cars := v.Vehicles.Estimate()
-			sum.cars[row] += cars
-			for k, kmh := range j.cands.kmh[:n] {
-				sum.ll[row][k] += cars * j.prior.logLikelihood(Posted, c.KMH, kmh)
+			cars := float64(v.Vehicles.AtLeast())
+			s.cars[row] += cars
+			s.all += cars
+			for o, cand := range j.often[:j.oftenRead] {
+				s.ll[row][o] += cars * j.prior.logLikelihood(Posted, c.KMH, j.cands.kmh[cand])
 			}
 		}
 	}
+	total := s.total()
+	s.one = slices.Max(total[:j.oftenRead])
+	for h := range s.ll {
+		s.most += slices.Max(s.ll[h][:j.oftenRead])
+	}
+}
+
+func (s *perHour) total() (t [maxOften]float64) {
+	for h := range s.ll {
+		for o, l := range s.ll[h] {
+			t[o] += l
+		}
+	}
+	return t
 }
 
 // splitHours finds the range of hours in which another limit explains most; of a range and
@@ -122,50 +142,23 @@ func (j *judge) splitHours(base part) (in part, ok bool) {
 	if base.hours != allHours {
 		return in, false
 	}
-	var sum perHour
-	j.sumHours(base, false, &sum)
-	n := j.cands.n
-	var total [maxCandidates]float64
-	all := 0.0
-	for h := range hoursADay {
-		all += sum.cars[h]
-		for k := range n {
-			total[k] += sum.ll[h][k]
-		}
-	}
-	one := math.Inf(-1)
-	for _, l := range total[:n] {
-		one = max(one, l)
-	}
-	best, from, length := one+1e-6, 0, 0
-	for start := range hoursADay {
-		var inside [maxCandidates]float64
-		for l := 1; l < hoursADay; l++ {
-			row := &sum.ll[(start+l-1)%hoursADay]
-			a, b := math.Inf(-1), math.Inf(-1)
-			for k := range n {
-				inside[k] += row[k]
-				a, b = max(a, inside[k]), max(b, total[k]-inside[k])
-			}
-			if s := a + b; s > best+1e-9 || s > best-1e-9 && length > 0 && l < length {
-				best, from, length = s, start, l
-			}
-		}
-	}
-	if length == 0 {
+	var s perHour
+	s.sum(j, base, false)
+	if s.most-s.one < variantRare+hourChoices {
 		return in, false
 	}
+	from, length := s.bestRange(j.oftenRead)
 	cars := 0.0
 	for l := range length {
-		cars += sum.cars[(from+l)%hoursADay]
+		cars += s.cars[(from+l)%hoursADay]
 	}
-	if cars > all/2 {
+	if cars > s.all/2 {
 		from, length = (from+length)%hoursADay, hoursADay-length
 	}
-	for length > 0 && sum.cars[from] == 0 {
+	for length > 0 && s.cars[from] == 0 {
 		from, length = (from+1)%hoursADay, length-1
 	}
-	for length > 0 && sum.cars[(from+length-1)%hoursADay] == 0 {
+	for length > 0 && s.cars[(from+length-1)%hoursADay] == 0 {
 		length--
 	}
 	in = base
@@ -176,6 +169,29 @@ func (j *judge) splitHours(base part) (in part, ok bool) {
 	return in, length > 0
 }
 
+// bestRange is the shortest of the ranges of hours, round midnight if need be, with the
+// greatest log-likelihood under two of n limits; length 0 if one does as well.
+func (s *perHour) bestRange(n int) (from, length int) {
+	const same = 1e-6
+	total := s.total()
+	best := s.one + same
+	for start := range hoursADay {
+		var inside [maxOften]float64
+		for l := 1; l < hoursADay; l++ {
+			row := &s.ll[(start+l-1)%hoursADay]
+			a, b := math.Inf(-1), math.Inf(-1)
+			for o := range n {
+				inside[o] += row[o]
+				a, b = max(a, inside[o]), max(b, total[o]-inside[o])
+			}
+			if both := a + b; both > best+same || both > best-same && l < length {
+				best, from, length = both, start, l
+			}
+		}
+	}
+	return from, length
+}
+
 // splitWet splits by weather; the variant is always the wet one.
 func (j *judge) splitWet(base part) (in part, ok bool) {
 	if !base.dry || !base.wet {
@@ -183,9 +199,9 @@ func (j *judge) splitWet(base part) (in part, ok bool) {
 	}
 	in = base
 	in.dry = false
-	var sum perHour
-	j.sumHours(base, true, &sum)
-	return in, sum.cars[0] > 0 && sum.cars[1] > 0
+	var s perHour
+	s.sum(j, base, true)
+	return in, s.cars[0] > 0 && s.cars[1] > 0 && s.most-s.one >= variantRare
 }
 
 // localHours is a contiguous range of UTC hours (bits) in local solar time, which is an hour
