@@ -95,7 +95,7 @@ func (c *Collector) observe(ctx context.Context, d *learn.Drive) error {
 func (c *Collector) vote(d *learn.Drive, i int) {
 	s := &c.sights[i]
 	switch {
-	case s.verdict == wrong && c.wrongForLong(d, i):
+	case s.verdict == wrong:
 		c.fault(s.edge, wrongWayCode, s.rightM)
 	case s.verdict == off:
 		p := point(&d.Samples[i])
@@ -116,27 +116,6 @@ func (c *Collector) vote(d *learn.Drive, i int) {
 func (c *Collector) fault(e road.Edge, code uint64, rightM float64) {
 	cm := int64(100 * rightM)
 	c.votes = append(c.votes, keyedVote{learn.EdgeFaultEvidence, uint64(e), learn.Vote{Code: code, N: 1, Sum: [2]int64{cm, cm * cm}}})
-}
-
-// wrongForLong reports whether the samples around i, too, are against one-way roads: where
-// they come often, a single one may be of a vehicle that turns round or is off by noise.
-func (c *Collector) wrongForLong(d *learn.Drive, i int) bool {
-	n, often := 1, false
-	for k := i - 1; k >= 0; k-- {
-		often = often || d.Samples[k+1].T-d.Samples[k].T <= oftenMS
-		if c.sights[k].verdict != wrong {
-			break
-		}
-		n++
-	}
-	for k := i + 1; k < len(c.sights); k++ {
-		often = often || d.Samples[k].T-d.Samples[k-1].T <= oftenMS
-		if c.sights[k].verdict != wrong {
-			break
-		}
-		n++
-	}
-	return n >= minWrongRun || !often
 }
 
 // gaps adds votes on the ways between roads that the map does not connect: where a chain of

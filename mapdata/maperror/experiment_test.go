@@ -237,6 +237,7 @@ type experiment struct {
 	removed       float64
 	flipped       float64
 	seed          uint64
+	spy           func(*learn.Drive, memoryRoads)
 }
 
 // outcome is how well the errors were found, of those driven by enough cars.
@@ -294,6 +295,9 @@ func (x experiment) run(tb testing.TB, ways []road.Way) outcome {
 			}
 			if err := c.Collect(tb.Context(), d, &set); err != nil {
 				tb.Fatal(err)
+			}
+			if x.spy != nil {
+				x.spy(d, roads)
 			}
 			for _, res := range d.Matches[lead:] {
 				if !res.OK {
@@ -394,8 +398,14 @@ func (x experiment) score(out *outcome, candidates []maperror.Candidate, ways []
 		}
 		if !right {
 			out.false++
-			out.wrong = append(out.wrong, fmt.Sprintf("type %d at %.5f,%.5f edge %d to %d, %d vehicles, %d against, score %.2f, %.0f m",
-				c.Type, c.At.Lat(), c.At.Lon(), c.Edge, c.To, c.Vehicles, c.Against, c.Score, length(c.Geometry)))
+			nearest, kind := math.Inf(1), ""
+			for i, w := range ways {
+				if d := distance(w.Points, c.At); d < nearest && (b.removed[i] || b.flipped[i]) {
+					nearest, kind = d, fmt.Sprintf("removed %v, flipped %v, way %d of %.0f m", b.removed[i], b.flipped[i], w.ID, length(w.Points))
+				}
+			}
+			out.wrong = append(out.wrong, fmt.Sprintf("type %d at %.5f,%.5f edge %d to %d, %d vehicles, %d against, score %.2f, %.0f m; nearest error in %.0f m: %s",
+				c.Type, c.At.Lat(), c.At.Lon(), c.Edge, c.To, c.Vehicles, c.Against, c.Score, length(c.Geometry), nearest, kind))
 		}
 	}
 	for i := range ways {

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	wrongShare    = 0.2 // of the traffic must go against a one-way road whose direction is wrong;
+	wrongShare    = 0.4 // of the traffic must go against a one-way road whose direction is wrong;
 	asideM        = 5.0 // but not so far beside it
+	besideOfM     = 2.5 // or this far, if the road is driven as mapped, too
 	asideShare    = 0.1 // then this share speaks for a road of its own
 	movedShare    = 0.5 // of the samples must be beside a road that was moved,
 	otherSide     = 0.1 // and no more than this share of those on its other side
@@ -33,8 +34,8 @@ func (j *judge) oneWays() {
 		share := float64(t.n) / float64(t.n+permitted.n)
 		rightM := float64(t.sum[0]) / float64(t.n) / 100
 		course := j.course(i)
-		if math.Abs(rightM) >= asideM && permitted.vehicles() >= j.cfg.MinVehicles {
-			if share >= asideShare { // those who drive against it are on another road
+		if permitted.vehicles() >= j.cfg.MinVehicles && (math.Abs(rightM) >= asideM || share < wrongShare) {
+			if share >= asideShare && math.Abs(rightM) >= besideOfM { // those who drive against it are on another road
 				j.roads = append(j.roads, missingRoad{line: shift(course, rightM), tally: *t, against: permitted.vehicles(), share: share})
 			}
 			continue

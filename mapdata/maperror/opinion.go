@@ -13,19 +13,19 @@ import (
 
 // The parameters of the second opinion on a sample.
 const (
-	movingCMPS  = 200 // 0.01 m/s: slower vehicles stand, turn or jitter
-	courseM     = 8.0 // displacement that tells a course where no heading is reported,
-	courseMS    = 10_000
-	suspectM    = 10.0 // a match farther than this is looked at again
-	nearM       = 12.0 // a road this near explains a sample,
-	nearSigmas  = 3.0  // or this many times its accuracy (1 sigma),
-	maxNearM    = 25.0 // but never farther than this
-	lookM       = 30.0 // how far the second opinion looks
-	alongDeg    = 40.0 // a course within this of a road's is along it
-	preferM     = 6.0  // so much nearer a forbidden direction must be than a permitted one
-	besideM     = 8.0  // farther than this from the matched road is beside it
-	minWrongRun = 2    // samples in a row against a one-way road, where they come often
-	oftenMS     = 3000
+	movingCMPS = 200 // 0.01 m/s: slower vehicles stand, turn or jitter
+	courseM    = 8.0 // displacement that tells a course where no heading is reported,
+	courseMS   = 10_000
+	suspectM   = 10.0 // a match farther than this is looked at again
+	nearM      = 12.0 // a road this near explains a sample,
+	nearSigmas = 3.0  // or this many times its accuracy (1 sigma),
+	maxNearM   = 25.0 // but never farther than this
+	lookM      = 30.0 // how far the second opinion looks
+	alongDeg   = 40.0 // a course within this of a road's is along it
+	sigmaM     = 5.0  // of a position against the road's middle, and
+	sigmaDeg   = 20.0 // of a course against the road's: how likely a road is
+	prefer     = 2.25 // so much likelier a forbidden direction must be than a permitted one: 1.5 sigma
+	besideM    = 8.0  // farther than this from the matched road is beside it
 )
 
 // verdict is what a sample says about the map.
@@ -47,6 +47,14 @@ type sight struct {
 	edge    road.Edge // against which direction: for wrong
 	rightM  float64   // to the right of it, for wrong and for normal ones beside the road
 	beside  bool
+}
+
+// guess is the likeliest of several edges that a sample may be on.
+type guess struct {
+	cost   float64 // squared deviations over their sigmas; infinite: there is none
+	distM  float64
+	rightM float64
+	edge   road.Index
 }
 
 // observer looks at samples and the roads around them; it keeps scratch memory.
@@ -114,9 +122,8 @@ func (o *observer) second(d *learn.Drive, i int, p geo.Point, v sight) sight {
 	if s.Has&telemetry.HasAccuracy != 0 {
 		reach = min(max(reach, nearSigmas*float64(s.AccuracyCM)/100), maxNearM)
 	}
-	anyM, mayM, mustNotM := math.Inf(1), math.Inf(1), math.Inf(1)
-	var may, mustNot road.Index
-	var mayRight, mustNotRight float64
+	anyM := math.Inf(1)
+	may, mustNot := guess{cost: math.Inf(1)}, guess{cost: math.Inf(1)}
 	scale := geo.Scale(p.LatE7)
 	o.spans = o.part.Near(p, lookM, o.spans[:0])
 	for _, span := range o.spans {
@@ -131,30 +138,34 @@ func (o *observer) second(d *learn.Drive, i int, p geo.Point, v sight) sight {
 			if against {
 				heading, right, allowed = heading+180, -right, span.Backward()
 			}
-			switch {
-			case angle(v.course, heading) > alongDeg:
-			case allowed && f.distM < mayM:
-				mayM, may, mayRight = f.distM, o.part.SpanEdge(span, against), right
-			case !allowed && f.distM < mustNotM:
-				mustNotM, mustNot, mustNotRight = f.distM, o.part.SpanEdge(span, against), right
+			deg := angle(v.course, heading)
+			if deg > alongDeg {
+				continue
+			}
+			g := &mustNot
+			if allowed {
+				g = &may
+			}
+			if cost := f.distM*f.distM/(sigmaM*sigmaM) + deg*deg/(sigmaDeg*sigmaDeg); cost < g.cost {
+				*g = guess{cost, f.distM, right, o.part.SpanEdge(span, against)}
 			}
 		}
 	}
 	switch {
-	case mustNotM <= reach && (mustNotM+preferM < mayM || r.WrongWay && mustNotM < mayM):
-		v.verdict, v.edge, v.rightM = wrong, o.part.Edge(mustNot), mustNotRight
-	case mayM <= reach:
+	case mustNot.cost < may.cost && mustNot.distM <= reach && (mustNot.cost+prefer < may.cost || r.WrongWay):
+		v.verdict, v.edge, v.rightM = wrong, o.part.Edge(mustNot.edge), mustNot.rightM
+	case may.cost < math.Inf(1) && may.distM <= reach:
 		v.verdict = weak
-		if r.OK && !r.WrongWay && r.Edge == o.part.Edge(may) {
+		if r.OK && !r.WrongWay && r.Edge == o.part.Edge(may.edge) {
 			v.verdict = normal
-			v.beside, v.rightM = mayM > besideM, mayRight
+			v.beside, v.rightM = may.distM > besideM, may.rightM
 		}
 	case anyM <= reach:
 		v.verdict = across
 	default:
 		v.verdict = off
-		if mayM <= maxNearM && r.OK && !r.WrongWay && r.Edge == o.part.Edge(may) {
-			v.beside, v.rightM = true, mayRight // or the road lies elsewhere
+		if may.cost < math.Inf(1) && may.distM <= maxNearM && r.OK && !r.WrongWay && r.Edge == o.part.Edge(may.edge) {
+			v.beside, v.rightM = true, may.rightM // or the road lies elsewhere
 		}
 	}
 	return v
