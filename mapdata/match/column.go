@@ -22,7 +22,9 @@ type column struct {
 	p        geo.Point
 	t, seen  int64 // its time, and until when the vehicle was seen there
 	sigma    float64
+	weight   float64 // of its distance from a road
 	reach    float64
+	bridge   float64 // how far from the way it may be if it is off the road
 	odo      odometer
 }
 
@@ -63,7 +65,12 @@ func (m *Matcher) scan(ctx context.Context, samples []telemetry.Sample) (bool, e
 		}
 		c := column{
 			sample: int32(i), first: int32(len(m.cands)), before: -1, chosen: -1,
-			p: p, t: s.T, seen: s.T, sigma: sigma(s), reach: reach(s), odo: m.odo,
+			p: p, t: s.T, seen: s.T, sigma: sigma(s), reach: reach(s), bridge: bridge(s), odo: m.odo,
+		}
+		c.weight = m.trust
+		if m.anchor >= 0 {
+			since := float64(c.t-m.columns[m.anchor].t) / 1000
+			c.weight *= min(weightAtOnce+weightPerS*max(since, 0), 1)
 		}
 		if p.Valid() {
 			slot, ok, err := m.tiles.at(ctx, p)
@@ -125,7 +132,7 @@ func (m *Matcher) place(c *column, slot int32, samples []telemetry.Sample) {
 			of = part.SpanEdge(span, false)
 		}
 		d := math.Sqrt(d2)
-		forward := distanceCost(d, c.sigma)
+		forward := c.weight * distanceCost(d2, c.sigma)
 		backward := forward
 		if dir.cost > 0 {
 			cos := cosine(a, b, scale, dir)
@@ -151,7 +158,7 @@ func (m *Matcher) place(c *column, slot int32, samples []telemetry.Sample) {
 			d2, f := road.Foot(c.p, a, b, scale)
 			d, cos := math.Sqrt(d2), cosine(a, b, scale, dir)
 			i := part.SpanEdge(span, cos < 0)
-			m.add(c, part, slot, span, i, f, d, distanceCost(d, c.sigma)+dir.cost*(1-math.Abs(cos)))
+			m.add(c, part, slot, span, i, f, d, c.weight*distanceCost(d2, c.sigma)+dir.cost*(1-math.Abs(cos)))
 		}
 	}
 	m.prune(c, part, s)
@@ -189,7 +196,7 @@ func (m *Matcher) prune(c *column, part *road.Partition, s *telemetry.Sample) {
 	}
 	kept := all[:0]
 	for _, o := range all {
-		if o.emission <= best+beam {
+		if o.emission <= best+m.beam {
 			kept = append(kept, o)
 		}
 	}

@@ -93,7 +93,7 @@ func (m *Matcher) link(ctx context.Context, samples []telemetry.Sample, k int) e
 	}
 	for j := int(b.before) + 1; j < k; j++ { // seen far from that way
 		off := &m.columns[j]
-		ok = ok && (off.n > 0 || !off.p.Valid() || d.distance(off.p) <= bridgeM)
+		ok = ok && (off.n > 0 || !off.p.Valid() || d.distance(off.p) <= off.bridge)
 	}
 	if !ok {
 		m.rest(samples, int(b.before))

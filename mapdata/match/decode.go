@@ -28,16 +28,33 @@ type window struct {
 // decodeWindow decodes the next samples and returns where to go on.
 func (m *Matcher) decodeWindow(ctx context.Context, samples []telemetry.Sample, w window) (window, error) {
 	m.wrong.stage = 0
-	for {
-		final, err := m.decode(ctx, samples, w)
-		if err != nil {
-			return w, err
-		}
-		if m.wrong.again(m.columns, m.cands) {
-			continue
-		}
-		return m.commit(ctx, samples, w, final)
+	m.trust, m.beam = 1, beam
+	final, err := m.decode(ctx, samples, w)
+	for err == nil && m.wrong.again(m.columns, m.cands) {
+		final, err = m.decode(ctx, samples, w)
 	}
+	if breaks := m.breaks(); err == nil && breaks > 0 {
+		m.trust, m.beam = looseWeight, looseBeam
+		if final, err = m.decode(ctx, samples, w); err == nil && m.breaks() >= breaks {
+			m.trust, m.beam = 1, beam
+			final, err = m.decode(ctx, samples, w)
+		}
+	}
+	if err != nil {
+		return w, err
+	}
+	return m.commit(ctx, samples, w, final)
+}
+
+// breaks is the number of chains in the window beyond the first.
+func (m *Matcher) breaks() int {
+	n := 0
+	for k := range m.columns {
+		if c := &m.columns[k]; c.chosen >= 0 && c.before < 0 {
+			n++
+		}
+	}
+	return max(n-1, 0)
 }
 
 // decode finds the likeliest candidates of a window's columns. final says that the window
@@ -225,7 +242,7 @@ func (m *Matcher) keep(b *column) bool {
 	}
 	kept := targets[:0]
 	for k := range targets {
-		if targets[k].cost <= best+beam {
+		if targets[k].cost <= best+m.beam {
 			kept = append(kept, targets[k])
 		}
 	}

@@ -66,13 +66,17 @@ func reach(s *telemetry.Sample) float64 {
 	return min(max(reachM, reachSigmas*accuracyM(s)), maxReachM)
 }
 
-// distanceCost is the cost of a position that is d metres from the road.
-func distanceCost(d, sigma float64) float64 {
-	z := d / sigma
-	if z <= tailSigmas {
-		return z * z / 2
+// bridge is how far from the way driven a position may be that has no road nearby.
+func bridge(s *telemetry.Sample) float64 {
+	if s.Has&telemetry.HasAccuracy == 0 {
+		return blindBridgeM
 	}
-	return tailSigmas*z - tailSigmas*tailSigmas/2
+	return bridgeM
+}
+
+// distanceCost is the cost of a position that is d metres from the road.
+func distanceCost(d2, sigma float64) float64 {
+	return (tailFreedom + 1) / 2 * math.Log1p(d2/(tailFreedom*sigma*sigma))
 }
 
 // frozen reports whether sample i repeats the position of the one before although the

@@ -32,6 +32,8 @@ type Matcher struct {
 	anchor  int // the last column with candidates; -1 if none
 	odo     odometer
 	wrong   wrongWay
+	trust   float64 // in positions, 0 to 1
+	beam    float32
 	search  search
 	drive   drive
 }

@@ -3,21 +3,25 @@ package match
 // The parameters. Costs are negative logarithms of probabilities (nats): 3 make something
 // twenty times less likely.
 const (
-	// Positions. Their errors are taken as normal near the road and exponential farther
-	// out, since satellite positions have more outliers than a normal distribution.
-	defaultSigmaM = 5.0 // of a position whose accuracy is not given
+	// Positions. Their errors are taken as distributed after Student, whose tails are
+	// heavy: satellite positions have more outliers than a normal distribution.
+	defaultSigmaM = 8.0 // of a position whose accuracy is not given
 	minSigmaM     = 3.0 // lane offsets and the map's own errors remain, however good the receiver
 	maxSigmaM     = 20.0
-	tailSigmas    = 2.5 // beyond it costs grow linearly
+	tailFreedom   = 4.0 // degrees of freedom
+	// Errors are correlated, so positions soon after one another count for less: the weight
+	// of a distance grows with the time since the position before, up to 1.
+	weightAtOnce = 0.4
+	weightPerS   = 0.06
 
 	// How far from a position a road is a candidate.
-	reachM        = 25.0 // at least, and
-	reachSigmas   = 4.0  // this if it is more,
-	maxReachM     = 60.0 // but no more than this;
-	blindReachM   = 50.0 // this where the accuracy is not given
-	maxCandidates = 12   // directed edges for a position, the likeliest ones
-	apartM        = 25.0 // two places on one edge are two candidates only if the way between is longer
-	beam          = 20.0 // what costs more than the best by this is given up
+	reachM        = 25.0  // at least, and
+	reachSigmas   = 4.0   // this if it is more,
+	maxReachM     = 60.0  // but no more than this;
+	blindReachM   = 100.0 // this where the accuracy is not given
+	maxCandidates = 12    // directed edges for a position, the likeliest ones
+	apartM        = 25.0  // two places on one edge are two candidates only if the way between is longer
+	beam          = 20.0  // what costs more than the best by this is given up
 
 	// A position is decoded only if it is this many sigmas (bounded in metres) from the
 	// last one that was: errors are correlated, so what a standing car reports says the
@@ -43,20 +47,26 @@ const (
 	// Movement: exponential in the difference between the way on the road and the straight
 	// one (or the one that the speeds say); the scale grows with both, since roads bend
 	// more over longer ways, and drivers choose more freely over longer times.
-	betaM       = 3.0
-	betaPerM    = 0.08
-	betaPerS    = 0.3
-	maxMoveCost = 20.0    // beyond it a way is implausible
-	maxDetourM  = 2000    // and when it is longer than the straight one by this
-	uTurnCost   = 8.0     // turning round on a road or at a junction
-	deadEndCost = 3.0     // turning round where there is no other way
-	backSigmas  = 3.0     // going back on an edge by less is the positions' error
-	backCost    = 0.5     // for it
-	maxSpeedMPS = 80.0    // faster is a jump, not a drive
-	jumpSlackM  = 30.0    // what positions may jump beside
-	maxOutliers = 3       // positions in a row that may be left out to save a chain
-	outlierMS   = 180_000 // within this time
-	bridgeM     = 60.0    // off-road positions between two others are this near to the way between, or it is a break
+	betaM        = 3.0
+	betaPerM     = 0.08
+	betaPerS     = 0.3
+	maxMoveCost  = 20.0    // beyond it a way is implausible
+	maxDetourM   = 2000    // and when it is longer than the straight one by this
+	uTurnCost    = 8.0     // turning round on a road or at a junction
+	deadEndCost  = 3.0     // turning round where there is no other way
+	backSigmas   = 3.0     // going back on an edge by less is the positions' error
+	backCost     = 0.5     // for it
+	maxSpeedMPS  = 80.0    // faster is a jump, not a drive
+	jumpSlackM   = 30.0    // what positions may jump beside
+	maxOutliers  = 3       // positions in a row that may be left out to save a chain
+	outlierMS    = 180_000 // within this time
+	blindBridgeM = 200.0
+	bridgeM      = 60.0 // off-road positions between two others are this near to the way between, or it is a break
+
+	// Before a break is declared, a window is decoded with less trust in positions: a drive
+	// along the wrong one of two parallel roads ends where only the right one goes on.
+	looseWeight = 0.2
+	looseBeam   = 60.0
 
 	// Driving against a one-way road.
 	wrongEntryCost = 10.0
