@@ -1,0 +1,195 @@
+package limit
+
+import (
+	"context"
+	"math"
+
+	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/road"
+)
+
+// Distances to junctions.
+const (
+	atEndM      = 12.0  // so near its end, a sign stands at the next edge's start
+	beforeTurnM = 15.0  // so near a turn, the other road's sign is in view;
+	fastTurnM   = 25.0  // at more speed from here,
+	turnMS      = 2_000 // if it is as near in time
+	straightDeg = 30.0  // a smaller change of direction is no turn
+	laneM       = 40.0  // so near a ramp, its sign is in view from the motorway
+	laneKMH     = 40    // and shows at least so much less
+	carryM      = 1_500 // a limit is carried on this far at most
+	carryMS     = 120_000
+	carriedM    = 20.0 // an edge counts if as much of it was driven, or half
+)
+
+// edge is a directed edge in a graph that has it.
+type edge struct {
+	part  *road.Partition
+	index road.Index
+}
+
+// edge looks an edge up; ok is false if the map does not have it.
+func (c *Collector) edge(ctx context.Context, e road.Edge) (found edge, ok bool, err error) {
+	found.part, err = c.roads.Partition(ctx, e.Quadkey())
+	if err != nil {
+		return found, false, err
+	}
+	found.index, ok = found.part.Find(e)
+	return found, ok, nil
+}
+
+// junctionAhead is the step on which a sign stands that was read at offset of step n: n
+// itself, or the next one if its start is near. ok is false if the vehicle turns off soon, or
+// where it goes is not known.
+func (c *Collector) junctionAhead(ctx context.Context, d *learn.Drive, n int, offset float64, t int64, here edge) (step int, ok bool, err error) {
+	left := here.part.LengthM(here.index) - offset
+	step = n
+	for at, ahead := n, left; ahead <= beforeTurnM || ahead <= fastTurnM && d.Path[at].LeaveMS-t <= turnMS; at++ {
+		if at+1 == len(d.Path) || d.Path[at+1].Break {
+			return step, ahead > beforeTurnM, nil
+		}
+		next, ok, err := c.edge(ctx, d.Path[at+1].Edge)
+		if err != nil || !ok || d.Path[at+1].WrongWay {
+			return step, false, err
+		}
+		if !sameRoad(here, next) && bendDeg(here, next) > straightDeg {
+			if turns, err := c.meets(ctx, here, next, road.Service); err != nil || turns {
+				return step, false, err
+			}
+		}
+		if at == n && left <= atEndM {
+			step = n + 1
+		}
+		here = next
+		ahead += here.part.LengthM(here.index)
+	}
+	return step, true, nil
+}
+
+// sameRoad tells whether two edges are the same road by name or number, and of one class.
+// Roads without either may be.
+func sameRoad(a, b edge) bool {
+	x, y := a.part.SegmentAt(int(a.index>>1)), b.part.SegmentAt(int(b.index>>1))
+	if x.Class != y.Class || x.Class.Link() {
+		return false
+	}
+	if x.Name == "" && x.Ref == "" && y.Name == "" && y.Ref == "" {
+		return bendDeg(a, b) <= straightDeg
+	}
+	return x.Name == y.Name && x.Name != "" || x.Ref == y.Ref && x.Ref != ""
+}
+
+// bendDeg is the change of direction from one edge to the next, 0 to 180 degrees.
+func bendDeg(a, b edge) float64 {
+	const alongM = 15
+	length := a.part.LengthM(a.index)
+	before, _ := a.part.PointAt(a.index, length-alongM)
+	at, _ := a.part.PointAt(a.index, length)
+	after, _ := b.part.PointAt(b.index, alongM)
+	return apartDeg(geo.BearingDeg(before, at), geo.BearingDeg(at, after))
+}
+
+// apartDeg is the angle between two directions, 0 to 180 degrees.
+func apartDeg(a, b float64) float64 {
+	d := math.Abs(math.Mod(a-b, 360))
+	return min(d, 360-d)
+}
+
+// otherLane tells whether a low limit read on a motorway or trunk road is that of a ramp
+// beside it.
+func (c *Collector) otherLane(ctx context.Context, here edge, offset float64, code Code) (bool, error) {
+	class := here.part.Class(here.index)
+	if code.Reading != Posted || class != road.Motorway && class != road.Trunk {
+		return false, nil
+	}
+	usual := float64(here.part.LimitKMH(here.index))
+	switch uint8(usual) {
+	case road.Unlimited:
+		usual = 130
+	case road.NoLimitKnown:
+		usual = class.FreeKMH()
+	}
+	if float64(code.KMH)+laneKMH > usual {
+		return false, nil
+	}
+	p, _ := here.part.PointAt(here.index, offset)
+	part, err := c.roads.Partition(ctx, geo.TileAt(p, road.Zoom).Quadkey())
+	if err != nil {
+		return false, err
+	}
+	c.spans = part.Near(p, laneM, c.spans[:0])
+	scale := geo.Scale(p.LatE7)
+	for _, s := range c.spans {
+		if !part.Class(part.SpanEdge(s, false)).Link() {
+			continue
+		}
+		a, b := part.SpanEnds(s)
+		if d2, _ := road.Foot(p, a, b, scale); d2 <= laneM*laneM {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// cast votes for the edge of a reading, and for those that it holds on, up to the step on
+// which the next sign was read.
+func (c *Collector) cast(ctx context.Context, d *learn.Drive, r *reading, until int) error {
+	if r.drop {
+		return nil
+	}
+	c.votes = append(c.votes, vote{d.Path[r.step].Edge, r.t, r.code})
+	before, ok, err := c.edge(ctx, d.Path[r.step].Edge)
+	if err != nil || !ok {
+		return err
+	}
+	code := r.code
+	code.Carried = true
+	gone := 0.0
+	for n := r.step + 1; n < until && gone <= carryM && d.Path[n].EnterMS-r.t <= carryMS; n++ {
+		s := &d.Path[n]
+		if s.Break || s.WrongWay {
+			return nil
+		}
+		next, ok, err := c.edge(ctx, s.Edge)
+		if err != nil || !ok || !sameRoad(before, next) {
+			return err
+		}
+		if crossed, err := c.meets(ctx, before, next, next.part.Class(next.index)); err != nil || crossed {
+			return err
+		}
+		if r.code.Reading == Missing && next.part.LimitKMH(next.index) != r.code.KMH {
+			return nil // the map has another limit from here on
+		}
+		driven := float64(s.ToM - s.FromM)
+		if driven >= carriedM || 2*driven >= next.part.LengthM(next.index) {
+			c.votes = append(c.votes, vote{s.Edge, r.t, code})
+		}
+		gone += driven
+		before = next
+	}
+	return nil
+}
+
+// meets tells whether another road of the class least or a higher one meets the vehicle's
+// between two edges.
+func (c *Collector) meets(ctx context.Context, a, b edge, least road.Class) (bool, error) {
+	source := b.part.Source(b.index)
+	part, err := c.roads.Partition(ctx, geo.TileAt(b.part.Node(source), road.Zoom).Quadkey()) // complete here
+	if err != nil {
+		return false, err
+	}
+	node, ok := part.FindNode(b.part.NodeID(source))
+	if !ok {
+		return true, nil
+	}
+	mine := [2]road.SegmentID{a.part.Edge(a.index).Segment(), b.part.Edge(b.index).Segment()}
+	for _, list := range [2][]road.Index{part.Out(node), part.OutWrong(node)} {
+		for _, i := range list {
+			if id := part.Edge(i).Segment(); id != mine[0] && id != mine[1] && part.Class(i) <= least {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
