@@ -122,8 +122,9 @@ func (c *Collector) fault(e road.Edge, code uint64, rightM float64) {
 // the matcher broke or took an implausible detour, or samples without a road lie between.
 func (c *Collector) gaps(d *learn.Drive) {
 	c.measure(d)
-	from := -1   // the last sample that a road explains
-	gap := false // what was seen since
+	from := -1           // the last sample that a road explains; since then
+	gap := false         // a gap was seen
+	between := uint64(0) // away from roads
 	for i := range d.Samples {
 		r, s := &d.Matches[i], &c.sights[i]
 		if r.Break && i > 0 {
@@ -132,6 +133,9 @@ func (c *Collector) gaps(d *learn.Drive) {
 		switch {
 		case s.verdict == off || s.verdict == across:
 			gap = true
+			if s.verdict == off {
+				between = offBetween
+			}
 			continue
 		case s.verdict == silent && !r.OK || s.verdict == weak || s.verdict == wrong:
 			continue
@@ -139,20 +143,20 @@ func (c *Collector) gaps(d *learn.Drive) {
 			continue
 		}
 		if from >= 0 && counted(d, i) && (gap || c.detour(d, from, i)) {
-			c.gap(d, from, i)
+			c.gap(d, from, i, between)
 		}
-		from, gap = i, false
+		from, gap, between = i, false, 0
 	}
 }
 
-func (c *Collector) gap(d *learn.Drive, from, to int) {
+func (c *Collector) gap(d *learn.Drive, from, to int, between uint64) {
 	a, b := &d.Matches[from], &d.Matches[to]
 	if a.Edge == b.Edge || d.Samples[to].T-d.Samples[from].T > maxGapMS ||
 		geo.DistanceM(point(&d.Samples[from]), point(&d.Samples[to])) > maxGapM {
 		return
 	}
 	c.votes = append(c.votes, keyedVote{learn.TurnEvidence, uint64(a.Edge), learn.Vote{
-		Code: uint64(b.Edge), N: 1, Sum: [2]int64{int64(100 * a.OffsetM), int64(100 * b.OffsetM)},
+		Code: uint64(b.Edge) | between, N: 1, Sum: [2]int64{int64(100 * a.OffsetM), int64(100 * b.OffsetM)},
 	}})
 }
 

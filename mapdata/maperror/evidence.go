@@ -3,6 +3,7 @@ package maperror
 import (
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/road"
 )
 
 // Codes of votes on an edge (learn.EdgeFaultEvidence): N counts samples, Sum[0] sums how
@@ -15,7 +16,9 @@ const (
 )
 
 // Votes on a turn (learn.TurnEvidence) have the edge turned into as code, and sum how far
-// along it and the edge turned from vehicles were seen before and after, in cm.
+// along it and the edge turned from vehicles were seen before and after, in cm. offBetween is
+// added to the code if samples away from roads lie between: then the way led there.
+const offBetween = uint64(road.MaxEdge) + 1
 
 // Votes away from roads (learn.OffRoadEvidence) have as code which of the cell's 64 parts
 // they are in, row by row from the south-west, and sum how far they are from the cell's

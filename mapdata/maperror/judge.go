@@ -74,7 +74,7 @@ type judge struct {
 	Input
 	cfg    Config
 	faults map[road.Edge]map[uint64]*tally
-	gaps   map[[2]road.Edge]*tally
+	gaps   map[gapKey]*tally
 	parts  map[[2]uint64]*tally // cell key, code
 	wrong  map[road.SegmentID]bool
 	found  []Candidate
@@ -84,7 +84,7 @@ type judge struct {
 func newJudge(in Input, cfg Config) *judge {
 	j := &judge{
 		Input: in, cfg: cfg,
-		faults: map[road.Edge]map[uint64]*tally{}, gaps: map[[2]road.Edge]*tally{},
+		faults: map[road.Edge]map[uint64]*tally{}, gaps: map[gapKey]*tally{},
 		parts: map[[2]uint64]*tally{}, wrong: map[road.SegmentID]bool{},
 	}
 	for i := range in.Evidence {
@@ -100,7 +100,8 @@ func newJudge(in Input, cfg Config) *judge {
 				}
 				count(codes, v.Code, e.BucketMS, v)
 			case learn.TurnEvidence:
-				count(j.gaps, [2]road.Edge{road.Edge(e.Key), road.Edge(v.Code)}, e.BucketMS, v)
+				k := gapKey{edges: [2]road.Edge{road.Edge(e.Key), road.Edge(v.Code &^ offBetween)}, off: v.Code&offBetween != 0}
+				count(j.gaps, k, e.BucketMS, v)
 			case learn.OffRoadEvidence:
 				count(j.parts, [2]uint64{e.Key, v.Code}, e.BucketMS, v)
 			default: // another learner's

@@ -32,6 +32,7 @@ type missingRoad struct {
 	tally      tally
 	against    int
 	share      float64
+	aside      bool // seen from a one-way road beside it
 }
 
 // spot is a part of a cell where vehicles were away from roads.

@@ -9,15 +9,14 @@ import (
 )
 
 const (
-	wrongShare    = 0.4 // of the traffic must go against a one-way road whose direction is wrong;
-	asideM        = 5.0 // but not so far beside it
-	besideOfM     = 2.5 // or this far, if the road is driven as mapped, too
-	asideShare    = 0.1 // then this share speaks for a road of its own
-	movedShare    = 0.5 // of the samples must be beside a road that was moved,
-	otherSide     = 0.1 // and no more than this share of those on its other side
-	minMovedM     = 30.0
-	minWrongVotes = 2 // samples a vehicle, on average, on roads longer than
-	longEdgeM     = 60.0
+	wrongShare = 0.4 // of the traffic must go against a one-way road whose direction is wrong;
+	asideM     = 5.0 // but not so far beside it
+	besideOfM  = 2.5 // or this far, if the road is driven as mapped, too
+	asideShare = 0.1 // then this share speaks for a road of its own
+	movedShare = 0.5 // of the samples must be beside a road that was moved,
+	otherSide  = 0.1 // and no more than this share of those on its other side
+	spreadMaxM = 4.5 // of the distances from a road that was moved (1 sigma), m
+	minMovedM  = 30.0
 )
 
 func byEdge(a, b road.Edge) int { return cmp.Compare(a, b) }
@@ -36,7 +35,7 @@ func (j *judge) oneWays() {
 		course := j.course(i)
 		if permitted.vehicles() >= j.cfg.MinVehicles && (math.Abs(rightM) >= asideM || share < wrongShare) {
 			if share >= asideShare && math.Abs(rightM) >= besideOfM { // those who drive against it are on another road
-				j.roads = append(j.roads, missingRoad{line: shift(course, rightM), tally: *t, against: permitted.vehicles(), share: share})
+				j.roads = append(j.roads, missingRoad{line: shift(course, rightM), tally: *t, against: permitted.vehicles(), share: share, aside: true})
 			}
 			continue
 		}
@@ -99,18 +98,39 @@ func (j *judge) moved() {
 		back := j.passed(drawn.Reverse(), most)
 		passes.merge(&back)
 		share := float64(most.n) / float64(max(passes.n, most.n+least.n))
+		meanM := float64(most.sum[0]) / float64(most.n) / 100
+		spreadM := math.Sqrt(max(float64(most.sum[1])/float64(most.n)/1e4-meanM*meanM, 0))
+		if spreadM > spreadMaxM { // they come nearer or drift away: another road
+			continue
+		}
 		if passes.n == 0 || share < movedShare || float64(least.n) > otherSide*float64(most.n) {
+			continue
+		}
+		line := shift(j.Map.Shape(i), meanM)
+		if 2*j.gapsAt(id) > vehicles { // they don't come and go as the map has it: another road
+			j.roads = append(j.roads, missingRoad{line: line, tally: *most, share: 1})
 			continue
 		}
 		c := Candidate{
 			Type: MovedGeometry, Edge: drawn, Vehicles: vehicles,
 			Against: max(passes.vehicles()-vehicles, 0), Score: score(vehicles, share),
-			Geometry: shift(j.Map.Shape(i), float64(most.sum[0])/float64(most.n)/100),
+			Geometry: line,
 		}
 		c.At, _ = pointAt(c.Geometry, lengthM(c.Geometry)/2)
 		c.FirstMS, c.LastMS = most.span()
 		j.found = append(j.found, c)
 	}
+}
+
+// gapsAt is how many vehicles reached or left a segment in a way that the map lacks.
+func (j *judge) gapsAt(id road.SegmentID) int {
+	var t tally
+	for k, g := range j.gaps {
+		if k.edges[0].Segment() == id || k.edges[1].Segment() == id {
+			t.merge(g)
+		}
+	}
+	return t.vehicles()
 }
 
 func clone(days []dayVehicles) []dayVehicles { return append([]dayVehicles(nil), days...) }

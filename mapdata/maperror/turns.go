@@ -10,14 +10,19 @@ import (
 
 // The parameters of gaps.
 const (
-	sameGapM    = 35.0 // gaps with both ends this near are one
-	shortM      = 30.0 // a missing way up to this long is a missing turn
-	wayTimes    = 1.3  // the map connects two places by a way up to so many times as long
-	waySpareM   = 40.0 // as the straight one, and so much more
-	gapShare    = 0.04 // of the vehicles on either edge must have taken a gap
-	overlap     = 0.5  // share of a course along another one that makes them the same
-	maxSettled  = 2000 // bounds the search for a way
-	sameCourseM = 25.0
+	sameGapM     = 35.0 // gaps with both ends this near are one
+	shortM       = 30.0 // a missing way up to this long is a missing turn
+	wayTimes     = 1.3  // the map connects two places by a way up to so many times as long
+	waySpareM    = 40.0 // as the straight one, and so much more
+	linkTimes    = 1.25 // a link's whole way, likewise
+	linkSpareM   = 15.0
+	linkStepM    = 5.0
+	maxLinkSteps = 60
+	joinsM       = 60.0 // a gap with both ends this near to a missing road is of it
+	gapShare     = 0.04 // of the vehicles on either edge must have taken a gap
+	overlap      = 0.5  // share of a course along another one that makes them the same
+	maxSettled   = 2000 // bounds the search for a way
+	sameCourseM  = 25.0
 )
 
 // gap is a way that vehicles take between two edges.
@@ -25,6 +30,24 @@ type gap struct {
 	edges [2]road.Edge
 	ends  []geo.Point // 2
 	tally tally
+}
+
+// gapKey names a gap by the edges left and reached, and by whether vehicles were seen away
+// from roads between.
+type gapKey struct {
+	edges [2]road.Edge
+	off   bool
+}
+
+func compareGaps(a, b gapKey) int {
+	off := 0
+	if a.off != b.off {
+		off = 1
+		if b.off {
+			off = -1
+		}
+	}
+	return cmp.Or(byEdge(a.edges[0], b.edges[0]), byEdge(a.edges[1], b.edges[1]), off)
 }
 
 // turns completes the missing roads by the gaps that vehicles cross, and makes candidates
@@ -56,7 +79,7 @@ func (j *judge) turns() {
 	}
 	for i := range j.roads {
 		m := &j.roads[i]
-		if j.alongMoved(m.line) {
+		if j.alongMoved(m.line) || m.aside && j.alongWrong(gap{ends: m.line}) {
 			continue
 		}
 		c := Candidate{
@@ -90,25 +113,68 @@ func (j *judge) mergeRoads() {
 
 // unconnected are the gaps that the map has no way for.
 func (j *judge) unconnected() []gap {
-	keys := sorted(j.gaps, func(a, b [2]road.Edge) int { return cmp.Or(byEdge(a[0], b[0]), byEdge(a[1], b[1])) })
+	keys := sorted(j.gaps, compareGaps)
 	var gaps []gap
 	for _, k := range keys {
 		t := j.gaps[k]
-		a, okA := j.Map.Find(k[0])
-		b, okB := j.Map.Find(k[1])
+		a, okA := j.Map.Find(k.edges[0])
+		b, okB := j.Map.Find(k.edges[1])
 		if t.n == 0 || !okA || !okB {
 			continue
 		}
 		offA, offB := float64(t.sum[0])/float64(t.n)/100, float64(t.sum[1])/float64(t.n)/100
 		from, _ := j.Map.PointAt(a, offA)
 		to, _ := j.Map.PointAt(b, offB)
-		g := gap{k, []geo.Point{from, to}, tally{}}
+		g := gap{k.edges, []geo.Point{from, to}, tally{}}
 		g.tally.merge(t)
-		if !j.connected(a, b, offA, offB, wayTimes*lengthM(g.ends)+waySpareM) {
+		far := lengthM(g.ends)
+		if !k.off {
+			g.ends = link(rest(j.course(a), offA, 0), rest(j.course(b), 0, offB), linkTimes*far+linkSpareM)
+		}
+		if !j.connected(a, b, offA, offB, wayTimes*far+waySpareM) {
 			gaps = append(gaps, g)
 		}
 	}
 	return gaps
+}
+
+// rest is the part of a course from fromM to toM metres from its start; to its end if 0.
+func rest(course []geo.Point, fromM, toM float64) []geo.Point {
+	if toM <= 0 {
+		toM = lengthM(course)
+	}
+	step := max(linkStepM, (toM-fromM)/maxLinkSteps)
+	var out []geo.Point
+	for d := fromM; d < toM; d += step {
+		p, _ := pointAt(course, d)
+		out = append(out, p)
+	}
+	p, _ := pointAt(course, toM)
+	return append(out, p)
+}
+
+// link is the shortest way from the course that vehicles left to the one they reached, if
+// all of their way, of which nothing else is known, may be at most maxM long.
+func link(left, reached []geo.Point, maxM float64) []geo.Point {
+	best, ends := math.Inf(1), []geo.Point{left[0], reached[len(reached)-1]}
+	total := lengthM(reached)
+	before := 0.0
+	for i, p := range left {
+		if i > 0 {
+			before += geo.DistanceM(left[i-1], p)
+		}
+		after := total
+		for k, q := range reached {
+			if k > 0 {
+				after -= geo.DistanceM(reached[k-1], q)
+			}
+			d := geo.DistanceM(p, q)
+			if d < best && before+d+after <= maxM {
+				best, ends = d, []geo.Point{p, q}
+			}
+		}
+	}
+	return ends
 }
 
 // connected reports whether a way of at most maxM leads from a place on a to one on b,
@@ -185,7 +251,8 @@ func near(a, b geo.Point) bool { return geo.DistanceM(a, b) <= sameGapM }
 func (j *judge) alongRoad(g gap) bool {
 	for i := range j.roads {
 		m := &j.roads[i]
-		if beside(g.ends, m.line, sameM) > overlap || beside(m.line, g.ends, sameM) > overlap {
+		if beside(g.ends, m.line, sameM) > overlap || beside(m.line, g.ends, sameM) > overlap ||
+			footOn(m.line, g.ends[0]).distM <= joinsM && footOn(m.line, g.ends[1]).distM <= joinsM {
 			m.tally.merge(&g.tally)
 			return true
 		}
