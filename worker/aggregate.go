@@ -1,7 +1,8 @@
 package worker
 
 import (
-	"slices"
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/carasso/carasso/mapdata/learn"
@@ -13,22 +14,21 @@ import (
 type aggregate struct {
 	speeds  []learn.SpeedRow
 	health  []learn.HealthRow
-	hazards []learn.HazardObservation
-	signs   []learn.SignObservation
-	dirty   []learn.DirtyTile
+	learned learner
+	dirty   [numLayers]dirtyTiles
 
-	batches int
-	samples int64 // counted
-	tMin    int64 // event time of the counted samples, ms since the epoch
-	tMax    int64
+	batches   int
+	untrusted int   // of them, whose positions can't be trusted
+	samples   int64 // counted
+	tMin      int64 // event time of the counted samples, ms since the epoch
+	tMax      int64
 
 	speedAt  map[speedKey]int32
 	healthAt map[healthKey]int32
-	dirtyAt  map[uint32]int32
 }
 
 type speedKey struct {
-	bucketMS int64
+	minuteMS int64
 	edge     road.Edge
 }
 
@@ -37,33 +37,51 @@ type healthKey struct {
 	kind   int32
 }
 
-func newAggregate() *aggregate {
-	return &aggregate{speedAt: map[speedKey]int32{}, healthAt: map[healthKey]int32{}, dirtyAt: map[uint32]int32{}}
-}
-
-func (a *aggregate) reset() {
-	a.speeds, a.health, a.dirty = a.speeds[:0], a.health[:0], a.dirty[:0]
-	a.hazards, a.signs = a.hazards[:0], a.signs[:0]
-	a.batches, a.samples, a.tMin, a.tMax = 0, 0, 0, 0
-	clear(a.speedAt)
-	clear(a.healthAt)
-	clear(a.dirtyAt)
-}
-
-// add adds up the fresh batches of the given envelopes. Samples from liveFrom on (ms since the
-// epoch) make their tiles dirty.
-func (a *aggregate) add(w *work, envelopes []int, liveFrom int64) {
-	for _, e := range envelopes {
-		env := &w.envelopes[e]
-		for i := env.first; i < env.last; i++ {
-			if b := &w.batches[i]; b.fresh {
-				a.addBatch(w, b, env.header.AcceptedAt, liveFrom)
-			}
-		}
+func newAggregate(collectors []learn.Collector) *aggregate {
+	return &aggregate{
+		learned: learner{collectors: collectors},
+		speedAt: map[speedKey]int32{}, healthAt: map[healthKey]int32{},
 	}
 }
 
-func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64) {
+func (a *aggregate) reset() {
+	a.speeds, a.health = a.speeds[:0], a.health[:0]
+	a.batches, a.untrusted, a.samples, a.tMin, a.tMax = 0, 0, 0, 0, 0
+	a.learned.all.Reset()
+	for i := range a.dirty {
+		a.dirty[i].reset()
+	}
+	clear(a.speedAt)
+	clear(a.healthAt)
+}
+
+// add adds up the fresh batches of the given envelopes. Speeds from liveFrom on (ms since the
+// epoch) make their tiles dirty. An error is transient: a collector could not read the road graph.
+func (a *aggregate) add(ctx context.Context, w *work, envelopes []int, liveFrom int64) error {
+	for _, e := range envelopes {
+		env := &w.envelopes[e]
+		for i := env.first; i < env.last; i++ {
+			b := &w.batches[i]
+			if !b.fresh {
+				continue
+			}
+			drive := a.learned.take(w, b)
+			trusted := learn.Trust(drive) >= learn.TrustEnough
+			if !trusted {
+				a.untrusted++
+			}
+			a.addBatch(w, b, env.header.AcceptedAt, liveFrom, trusted)
+			if err := a.learned.collect(ctx, env.header.AcceptedAt, &a.dirty); err != nil {
+				return fmt.Errorf("learn from batch %s: %w", b.claim, err)
+			}
+		}
+	}
+	return nil
+}
+
+// addBatch counts a batch. Positions that can't be trusted, and driving against a one-way, say nothing
+// of the speed on a road; all else counts.
+func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64, trusted bool) {
 	a.batches++
 	a.samples += int64(b.n())
 	var (
@@ -71,8 +89,7 @@ func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64) {
 		row   int32    = -1
 		hour  int64    = -1
 		h     *learn.Health
-		tile  uint32
-		dirty int32 = -1
+		dirty = &a.dirty[speedsLayer]
 	)
 	for i := b.counted(); i < b.s1; i++ {
 		s, edge := &w.samples[i], w.edges[i]
@@ -88,10 +105,10 @@ func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64) {
 			}
 		}
 		countHealth(h, s, edge)
-		if edge == 0 || s.Has&telemetry.HasSpeed == 0 {
+		if edge == 0 || s.Has&telemetry.HasSpeed == 0 || !trusted || w.matches[i].WrongWay {
 			continue
 		}
-		if key := (speedKey{learn.BucketStart(s.T), edge}); row < 0 || key != at {
+		if key := (speedKey{learn.MinuteStart(s.T), edge}); row < 0 || key != at {
 			at, row = key, a.speedRow(key)
 		}
 		// The pseudonym is of the first counted sample's day: on another day it would make one
@@ -101,15 +118,9 @@ func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64) {
 		} else {
 			a.speeds[row].AddUnseen(s.SpeedCMPS)
 		}
-		if s.T < liveFrom {
-			continue
+		if s.T >= liveFrom {
+			dirty.add(edge.Quadkey(), acceptedMS, s.T)
 		}
-		if q := edge.Quadkey(); dirty < 0 || q != tile {
-			tile, dirty = q, a.dirtyTile(q, acceptedMS)
-		}
-		d := &a.dirty[dirty]
-		d.EventMS = max(d.EventMS, s.T)
-		d.AcceptedMS = min(d.AcceptedMS, acceptedMS)
 	}
 	a.addEvents(w, b)
 }
@@ -159,7 +170,7 @@ func (a *aggregate) speedRow(key speedKey) int32 {
 	} else {
 		a.speeds = append(a.speeds, learn.SpeedRow{})
 	}
-	a.speeds[i].BucketMS, a.speeds[i].Edge = key.bucketMS, uint64(key.edge)
+	a.speeds[i].BucketMS, a.speeds[i].Edge = key.minuteMS, uint64(key.edge)
 	a.speedAt[key] = i
 	return i
 }
@@ -183,61 +194,19 @@ func (a *aggregate) healthOf(w *work, kind int32, hour int64) *learn.Health {
 	return &a.health[i].Health
 }
 
-func (a *aggregate) dirtyTile(tile uint32, acceptedMS int64) int32 {
-	i, ok := a.dirtyAt[tile]
-	if !ok {
-		i = int32(len(a.dirty))
-		a.dirty = append(a.dirty, learn.DirtyTile{Tile: tile, AcceptedMS: acceptedMS})
-		a.dirtyAt[tile] = i
-	}
-	return i
-}
-
-// addEvents takes a batch's events as observations, placed at the sample nearest in time.
+// addEvents counts a batch's events in sensor health.
 func (a *aggregate) addEvents(w *work, b *batch) {
-	samples := w.samples[b.s0:b.s1]
 	for i := b.e0; i < b.e1; i++ {
 		e := &w.events[i]
-		near := nearest(samples, e.T)
-		s := &samples[near]
-		place := learn.Place{T: e.T, Edge: uint64(w.edges[int(b.s0)+near]), LatE7: s.LatE7, LonE7: s.LonE7, Vehicle: b.vehicle}
 		h := a.healthOf(w, b.kind, e.T-e.T%hourMS)
 		switch e.Type {
 		case telemetry.HazardSeen:
 			h.HazardSeen++
-			a.hazards = append(a.hazards, learn.HazardObservation{Place: place, Hazard: e.Hazard, ConfidencePermille: e.ConfidencePermille})
-		case telemetry.SignSeen, telemetry.SignMissing:
-			missing := e.Type == telemetry.SignMissing
-			if missing {
-				h.SignsMissing++
-			} else {
-				h.SignsSeen++
-			}
-			a.signs = append(a.signs, learn.SignObservation{
-				Place: place, HasHeading: s.Has&telemetry.HasHeading != 0, HeadingCDeg: s.HeadingCDeg, Missing: missing,
-				Sign: e.Sign, ValueKMH: e.ValueKMH, ConfidencePermille: e.ConfidencePermille,
-			})
+		case telemetry.SignMissing:
+			h.SignsMissing++
+		case telemetry.SignSeen:
+			h.SignsSeen++
 		case telemetry.EventUnknown: // of a newer vocabulary: archived only
 		}
 	}
-}
-
-// nearest is the index of the sample nearest in time; samples are in time order, not empty.
-func nearest(samples []telemetry.Sample, t int64) int {
-	i, _ := slices.BinarySearchFunc(samples, t, func(s telemetry.Sample, t int64) int {
-		if s.T < t {
-			return -1
-		}
-		if s.T > t {
-			return 1
-		}
-		return 0
-	})
-	switch {
-	case i == 0:
-		return 0
-	case i == len(samples) || t-samples[i-1].T <= samples[i].T-t:
-		return i - 1
-	}
-	return i
 }

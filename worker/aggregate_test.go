@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/carasso/carasso/mapdata/match"
 	"github.com/carasso/carasso/mapdata/road"
 	"github.com/carasso/carasso/telemetry"
 )
@@ -17,14 +18,17 @@ func TestPseudonymCountsOnItsDayOnly(t *testing.T) {
 		envelopes: []envelope{{header: telemetry.Header{AcceptedAt: midnight + 5_000}, first: 0, last: 1}},
 		samples: []telemetry.Sample{
 			{T: midnight - 1_000, SpeedCMPS: 1_000, Has: telemetry.HasSpeed},
-			{T: midnight + 1_000, SpeedCMPS: 1_200, Has: telemetry.HasSpeed},
+			{T: midnight + 1_000, LonE7: 2_000, SpeedCMPS: 1_200, Has: telemetry.HasSpeed},
 		},
 		edges:   []road.Edge{first, first},
+		matches: []match.Result{{OK: true, Edge: first}, {OK: true, Edge: first}},
 		batches: []batch{{vehicle: 42, s1: 2, fresh: true}},
 	}
 	w.batches[0].kind = w.kinds.of(telemetry.Vehicle{Model: "model", Software: "software"})
-	a := newAggregate()
-	a.add(w, []int{0}, 0)
+	a := newAggregate(nil)
+	if err := a.add(t.Context(), w, []int{0}, 0); err != nil {
+		t.Fatal(err)
+	}
 	if len(a.speeds) != 2 {
 		t.Fatalf("%d buckets, want 2", len(a.speeds))
 	}
@@ -44,11 +48,13 @@ func TestKindsAreBounded(t *testing.T) {
 	w := &work{envelopes: []envelope{{first: 0, last: 3 * maxKinds}}}
 	for i := range int32(3 * maxKinds) {
 		w.samples = append(w.samples, telemetry.Sample{T: 1_000})
-		w.edges = append(w.edges, 0)
+		w.edges, w.matches = append(w.edges, 0), append(w.matches, match.Result{})
 		w.batches = append(w.batches, batch{s0: i, s1: i + 1, fresh: true, kind: w.kinds.of(telemetry.Vehicle{Model: strconv.Itoa(int(i))})})
 	}
-	a := newAggregate()
-	a.add(w, []int{0}, 0)
+	a := newAggregate(nil)
+	if err := a.add(t.Context(), w, []int{0}, 0); err != nil {
+		t.Fatal(err)
+	}
 	var samples int64
 	for _, h := range a.health {
 		samples += h.Samples

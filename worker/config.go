@@ -24,6 +24,9 @@ type Config struct {
 	FlushBatches, FlushSamples, FlushBytes int
 	// FlushInterval ends the gathering this long after its first envelope. Default 500 ms.
 	FlushInterval time.Duration
+	// UrgentInterval is FlushInterval when a vehicle's report of a hazard is in hand. Short ones make
+	// many small archive objects. Default: FlushInterval.
+	UrgentInterval time.Duration
 	// PollWait is how long an idle worker waits in one call to the queue. Default 20 s.
 	PollWait time.Duration
 	// Visibility is for how long the queue hides what is held; it is renewed at each third of
@@ -58,6 +61,7 @@ func (c Config) withDefaults() Config {
 	c.FlushSamples = cmp.Or(c.FlushSamples, 200_000)
 	c.FlushBytes = cmp.Or(c.FlushBytes, 4<<20)
 	c.FlushInterval = cmp.Or(c.FlushInterval, 500*time.Millisecond)
+	c.UrgentInterval = cmp.Or(c.UrgentInterval, c.FlushInterval)
 	c.PollWait = cmp.Or(c.PollWait, 20*time.Second)
 	c.Visibility = cmp.Or(c.Visibility, time.Minute)
 	c.SoftStop = cmp.Or(c.SoftStop, 20*time.Second)
@@ -87,6 +91,7 @@ func (c Config) Validate() error {
 		{"FlushSamples", int64(c.FlushSamples), 1, 1 << 24},
 		{"FlushBytes", int64(c.FlushBytes), 1, 1 << 30},
 		{"FlushInterval", int64(c.FlushInterval), 1, int64(time.Minute)},
+		{"UrgentInterval", int64(c.UrgentInterval), 1, int64(c.FlushInterval)},
 		{"PollWait", int64(c.PollWait), 1, int64(20 * time.Second)},
 		{"Visibility", int64(c.Visibility), int64(time.Second), int64(12 * time.Hour)},
 		{"SoftStop", int64(c.SoftStop), 1, int64(time.Hour)},

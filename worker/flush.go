@@ -27,6 +27,7 @@ type flusher struct {
 	m          *metrics
 	now        func() time.Time
 
+	newSums  func() *aggregate
 	sums     *aggregate
 	archive  *archiver // nil after a panic
 	entries  []int     // indexes of envelopes to enter into the ledger, sorted
@@ -50,6 +51,7 @@ type result struct {
 	archivedSamples, duplicateSamples, quarantinedSamples int64
 	handled, redelivered, bad                             int
 	bytes                                                 int
+	untrusted                                             int
 	reasons                                               []ledger.Reason
 }
 
@@ -62,7 +64,7 @@ func (f *flusher) flush(ctx context.Context, w *work, envelopes []int) (res resu
 		// again: the envelope is looked for, as after a refusal by the database.
 		if r := recover(); r != nil {
 			f.m.panics.Inc()
-			f.sums, f.archive = newAggregate(), nil // who knows what state they are in
+			f.sums, f.archive = f.newSums(), nil // who knows what state they are in
 			res, err = result{}, &panicError{r, debug.Stack()}
 		}
 	}()
@@ -101,7 +103,10 @@ func (f *flusher) try(ctx context.Context, w *work, envelopes []int) (res result
 	}
 	step(StepAggregate)
 	f.sums.reset()
-	f.sums.add(w, envelopes, f.now().Add(-f.cfg.LiveWindow).UnixMilli())
+	if err := f.sums.add(ctx, w, envelopes, f.now().Add(-f.cfg.LiveWindow).UnixMilli()); err != nil {
+		return res, err
+	}
+	res.untrusted = f.sums.untrusted
 	quarantine := f.settle(w, envelopes, &res)
 	if res.handled == 0 && len(quarantine) == 0 {
 		return res, nil // nothing but redelivered envelopes
@@ -348,9 +353,6 @@ func (f *flusher) put(ctx context.Context, w *work, envelopes []int, key string,
 	return nil
 }
 
-// layerSpeeds is the tile layer that speeds make dirty.
-const layerSpeeds = "speeds"
-
 // store writes what the flush learned.
 func (f *flusher) store(ctx context.Context, tx Tx) error {
 	if err := tx.Speeds(ctx, f.sums.speeds); err != nil {
@@ -359,13 +361,15 @@ func (f *flusher) store(ctx context.Context, tx Tx) error {
 	if err := tx.Health(ctx, f.sums.health); err != nil {
 		return err
 	}
-	if err := tx.Hazards(ctx, f.sums.hazards); err != nil {
+	if err := tx.Evidence(ctx, f.sums.learned.all.Rows()); err != nil {
 		return err
 	}
-	if err := tx.Signs(ctx, f.sums.signs); err != nil {
-		return err
+	for i := range f.sums.dirty {
+		if err := tx.Dirty(ctx, layerName(i), f.sums.dirty[i].list); err != nil {
+			return err
+		}
 	}
-	return tx.Dirty(ctx, layerSpeeds, f.sums.dirty)
+	return nil
 }
 
 // permanent tells whether an error will come again with the same data.

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/match"
 	"github.com/carasso/carasso/mapdata/road"
 	"github.com/carasso/carasso/telemetry"
 	"github.com/carasso/carasso/telemetry/ledger"
@@ -48,8 +49,7 @@ func (m *memoryTx) Speeds(_ context.Context, rows []learn.SpeedRow) error {
 }
 
 func (*memoryTx) Health(context.Context, []learn.HealthRow) error                       { return nil }
-func (*memoryTx) Hazards(context.Context, []learn.HazardObservation) error              { return nil }
-func (*memoryTx) Signs(context.Context, []learn.SignObservation) error                  { return nil }
+func (*memoryTx) Evidence(context.Context, []learn.Evidence) error                      { return nil }
 func (*memoryTx) Dirty(context.Context, string, []learn.DirtyTile) error                { return nil }
 func (*memoryTx) Settle(context.Context, []ledger.Envelope, []ledger.Quarantined) error { return nil }
 
@@ -84,13 +84,15 @@ func TestFlushIsCleanAfterAPanic(t *testing.T) {
 		f := &flusher{
 			cfg: &cfg, objects: &objects, mapVersion: func() string { return "map" }, m: newMetrics(prometheus.NewRegistry()),
 			begin: func(context.Context) (Tx, error) { return tx, nil },
-			now:   func() time.Time { return now }, sums: newAggregate(), archive: archive,
+			now:   func() time.Time { return now }, archive: archive,
+			newSums: func() *aggregate { return newAggregate(nil) }, sums: newAggregate(nil),
 		}
 		var w work
 		first, _ := road.EdgeRange(4711)
 		for i := range int32(600) { // more than two blocks of the archive
 			w.samples = append(w.samples, telemetry.Sample{T: now.UnixMilli(), LatE7: i, SpeedCMPS: uint16(i), Has: telemetry.HasSpeed})
 			w.edges = append(w.edges, first+road.Edge(i%7))
+			w.matches = append(w.matches, match.Result{OK: true, Edge: first + road.Edge(i%7)})
 			w.batches = append(w.batches, batch{
 				claim: telemetry.ClaimID{byte(i >> 8), byte(i)}, vehicle: uint64(i), s0: i, s1: i + 1,
 				kind: w.kinds.of(telemetry.Vehicle{Model: "model"}),

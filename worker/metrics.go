@@ -16,6 +16,7 @@ type metrics struct {
 	queueAge         prometheus.Histogram
 	archived         prometheus.Counter
 	panics           prometheus.Counter
+	untrusted        prometheus.Counter
 	errors           *prometheus.CounterVec // by operation
 	held             prometheus.Gauge
 	heldBytes        prometheus.Gauge
@@ -58,6 +59,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return c
 	}
 	m.archived = single("archived_bytes_total", "Bytes of archive objects written.")
+	m.untrusted = single("untrusted_batches_total", "Batches archived whose positions can't be trusted: they count for no speed.")
 	m.panics = single("panics_total", "Panics while decoding, matching or flushing envelopes.")
 	r.MustRegister(m.step, m.flush, m.flushBatches, m.queueAge)
 	return m

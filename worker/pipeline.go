@@ -50,11 +50,12 @@ func (p *pipeline) run(ctx, hard context.Context) {
 	}
 }
 
-// gather fills the work until a target is reached or FlushInterval has passed since its first
-// envelope. It returns what it received and could not prepare before the end.
+// gather fills the work until a target is reached, FlushInterval has passed since its first
+// envelope, or UrgentInterval since its first urgent one. It returns what it received and could not prepare before the end.
 func (p *pipeline) gather(ctx, hard context.Context) (unprepared []telemetry.Delivery) {
 	w := &p.work
 	var deadline time.Time
+	hurried := false
 	for !p.full() {
 		wait := p.cfg.PollWait
 		if !deadline.IsZero() {
@@ -84,6 +85,12 @@ func (p *pipeline) gather(ctx, hard context.Context) (unprepared []telemetry.Del
 		for i, d := range ds {
 			if !p.prepareOne(ctx, hard, w, d) {
 				return ds[i:]
+			}
+		}
+		if w.urgent && !hurried {
+			hurried = true
+			if soon := time.Now().Add(p.cfg.UrgentInterval); soon.Before(deadline) {
+				deadline = soon
 			}
 		}
 	}
@@ -215,6 +222,7 @@ func (m *metrics) record(res *result) {
 	m.envelopes.WithLabelValues("redelivered").Add(float64(res.redelivered))
 	m.envelopes.WithLabelValues("quarantined").Add(float64(res.bad))
 	m.archived.Add(float64(res.bytes))
+	m.untrusted.Add(float64(res.untrusted))
 	for _, r := range res.reasons {
 		m.quarantined.WithLabelValues(string(r)).Inc()
 	}

@@ -42,6 +42,8 @@ type Matcher interface {
 	// Match writes to out[i] where samples[i] was taken. An error is transient: the road
 	// graph could not be read.
 	Match(ctx context.Context, samples []telemetry.Sample, out []match.Result) error
+	// Path is the way driven in the last Match; valid until the next one.
+	Path() []match.Step
 }
 
 // Tx is the database's side of a flush: one transaction. Its methods are called in the
@@ -56,11 +58,10 @@ type Tx interface {
 	// Claim claims batches and tells in fresh which of them nobody claimed before. ids are
 	// distinct and sorted; samples are the counted ones of each.
 	Claim(ctx context.Context, ids []telemetry.ClaimID, samples []int16, fresh []bool) error
-	// Speeds, Health, Hazards, Signs and Dirty store what the flush learned.
+	// Speeds (by the minute), Health, Evidence and Dirty store what the flush learned.
 	Speeds(ctx context.Context, rows []learn.SpeedRow) error
 	Health(ctx context.Context, rows []learn.HealthRow) error
-	Hazards(ctx context.Context, rows []learn.HazardObservation) error
-	Signs(ctx context.Context, rows []learn.SignObservation) error
+	Evidence(ctx context.Context, rows []learn.Evidence) error
 	Dirty(ctx context.Context, layer string, tiles []learn.DirtyTile) error
 	// Settle writes the outcome of the fresh envelopes, what was quarantined, and the
 	// receivers' voided envelopes.
@@ -72,7 +73,7 @@ type Tx interface {
 	Rollback(ctx context.Context)
 }
 
-// ProjectorStore is the database's side of the projector. Safe for concurrent use.
+// ProjectorStore is the database's side of a Projector. Safe for concurrent use.
 type ProjectorStore interface {
 	// Now is the database's clock.
 	Now(ctx context.Context) (time.Time, error)
@@ -80,15 +81,32 @@ type ProjectorStore interface {
 	// the given ones.
 	Outbox(ctx context.Context, layer string, limit int) (ids []int64, tiles []learn.DirtyTile, err error)
 	DeleteOutbox(ctx context.Context, ids []int64) error
-	// LiveSpeeds sums the directed segments of z14 tiles over the buckets that start from
-	// since to until.
-	LiveSpeeds(ctx context.Context, tiles []uint32, since, until time.Time, each func(learn.LiveSpeed)) error
-	// LiveTiles are the tiles that may be published with content; SetLiveTiles keeps
-	// that list.
+	// GatherOutbox sums up to limit rows of a layer up by tile and tells how many it took; DirtyTiles
+	// are up to limit such sums, and DeleteDirtyTiles deletes those that have not changed since.
+	GatherOutbox(ctx context.Context, layer string, limit int) (taken int, err error)
+	DirtyTiles(ctx context.Context, layer string, limit int) ([]learn.DirtyTile, error)
+	DeleteDirtyTiles(ctx context.Context, layer string, tiles []learn.DirtyTile) error
+	// RecordProjection notes how fresh what a pass published was.
+	RecordProjection(ctx context.Context, p ledger.Projection) error
+}
+
+// LiveTileStore lists the tiles that may be published with content that ages. Safe for concurrent
+// use.
+type LiveTileStore interface {
 	LiveTiles(ctx context.Context, layer string) ([]uint32, error)
 	SetLiveTiles(ctx context.Context, layer string, add, remove []uint32) error
-	// RecordProjection notes how fresh, in seconds, what a pass published was.
-	RecordProjection(ctx context.Context, layer string, tiles int, p50, p95, most float64) error
+}
+
+// SpeedStore is the database's side of the speeds layer. Safe for concurrent use.
+type SpeedStore interface {
+	LiveTileStore
+	// LiveSpeeds sums the directed segments of z14 tiles over the minutes that start from since to
+	// until, and from recent to until.
+	LiveSpeeds(ctx context.Context, tiles []uint32, since, recent, until time.Time, each func(learn.LiveSpeed)) error
+	// StoredSpeeds sums them over some 5-minute buckets (starts, ms since the epoch) of the past,
+	// StoredHistograms with the histograms; s is valid during the call.
+	StoredSpeeds(ctx context.Context, tiles []uint32, bucketsMS []int64, each func(edge uint64, s learn.SpeedSum)) error
+	StoredHistograms(ctx context.Context, tiles []uint32, bucketsMS []int64, each func(edge uint64, s *learn.Speed)) error
 }
 
 // SpeedTiles renders the speeds layer: *tile.Speeds. Safe for concurrent use.
@@ -97,12 +115,14 @@ type SpeedTiles interface {
 	Affected(ctx context.Context, quadkeys []uint32) ([]tile.ID, error)
 	// Build encodes a tile; nil when there is nothing to show.
 	Build(ctx context.Context, id tile.ID, speed func(road.Edge) (tile.Speed, bool)) ([]byte, error)
+	// Records are what cars are told of a z14 tile.
+	Records(ctx context.Context, id tile.ID, speed func(road.Edge) (tile.Speed, bool)) ([]tile.Record, error)
 }
 
 // TilePublisher makes tiles readable: *tile.Publisher. Safe for concurrent use.
 type TilePublisher interface {
-	// Publish makes a tile the current one unless the same or a newer version is.
-	Publish(ctx context.Context, layer string, id tile.ID, version int64, mvt []byte) (bool, error)
+	// PublishLayer makes a tile the current one unless the same or a newer version is.
+	PublishLayer(ctx context.Context, layer string, id tile.ID, version int64, mvt []byte, records []tile.Record) (bool, error)
 }
 
 // MaintenanceStore is the database's side of housekeeping.

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
-	"github.com/carasso/carasso/mapdata/match"
 	"github.com/carasso/carasso/telemetry"
 	"github.com/carasso/carasso/telemetry/ledger"
 )
@@ -135,6 +135,9 @@ func (p *preparer) decodeRecord(w *work, r telemetry.Record, envelope int32, win
 	s0, e0 := int32(len(w.samples)), int32(len(w.events))
 	w.samples = append(w.samples, b.Samples...)
 	w.events = append(w.events, b.Events...)
+	for i := range b.Events {
+		w.urgent = w.urgent || b.Events[i].Type == telemetry.HazardSeen
+	}
 	w.batches = append(w.batches, batch{
 		claim: r.Claim, vehicle: r.Vehicle, tripKey: b.Trip.Key, elapsed: b.Trip.ElapsedS,
 		envelope: envelope, s0: s0, s1: int32(len(w.samples)), e0: e0, e1: int32(len(w.events)),
@@ -143,19 +146,13 @@ func (p *preparer) decodeRecord(w *work, r telemetry.Record, envelope int32, win
 	return n, nil
 }
 
-// matchBatches finds the roads of the batches from first on.
+// matchBatches finds the roads and the ways of the batches from first on.
 func (p *preparer) matchBatches(ctx context.Context, w *work, first int) error {
-	for len(w.edges) < len(w.samples) {
-		w.edges = append(w.edges, 0)
-	}
+	w.edges = appendZeros(w.edges, len(w.samples))
+	w.matches = appendZeros(w.matches, len(w.samples))
 	for i := first; i < len(w.batches); i++ {
 		b := &w.batches[i]
-		n := int(b.s1 - b.s0)
-		if cap(w.results) < n {
-			w.results = make([]match.Result, max(n, 256))
-		}
-		out := w.results[:n]
-		clear(out)
+		out := w.matches[b.s0:b.s1]
 		if err := p.match.Match(ctx, w.samples[b.s0:b.s1], out); err != nil {
 			return fmt.Errorf("match batch %s: %w", b.claim, err)
 		}
@@ -164,6 +161,17 @@ func (p *preparer) matchBatches(ctx context.Context, w *work, first int) error {
 				w.edges[int(b.s0)+j] = out[j].Edge
 			}
 		}
+		b.p0 = int32(len(w.steps))
+		w.steps = append(w.steps, p.match.Path()...)
+		b.p1 = int32(len(w.steps))
 	}
 	return nil
+}
+
+// appendZeros lengthens s to n elements.
+func appendZeros[E any](s []E, n int) []E {
+	had := len(s)
+	s = slices.Grow(s, n-had)[:n]
+	clear(s[had:])
+	return s
 }

@@ -57,6 +57,10 @@ func (plainTiles) Build(_ context.Context, id tile.ID, speed func(road.Edge) (ti
 	return body, nil
 }
 
+func (p plainTiles) Records(ctx context.Context, id tile.ID, speed func(road.Edge) (tile.Speed, bool)) ([]tile.Record, error) {
+	return nil, nil
+}
+
 // shelf keeps published tiles.
 type shelf struct {
 	mu       sync.Mutex
@@ -68,7 +72,7 @@ type shelf struct {
 
 func newShelf() *shelf { return &shelf{tiles: map[tile.ID]string{}, versions: map[tile.ID]int64{}} }
 
-func (s *shelf) Publish(_ context.Context, _ string, id tile.ID, version int64, mvt []byte) (bool, error) {
+func (s *shelf) PublishLayer(_ context.Context, _ string, id tile.ID, version int64, mvt []byte, _ []tile.Record) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail && id.Z == 13 {
@@ -97,7 +101,7 @@ func drove(t *testing.T, db *postgres.DB, at time.Time, e road.Edge, vehicles ..
 		t.Fatal(err)
 	}
 	defer f.Rollback(t.Context())
-	row := learn.SpeedRow{BucketMS: learn.BucketStart(at.UnixMilli()), Edge: uint64(e)}
+	row := learn.SpeedRow{BucketMS: learn.MinuteStart(at.UnixMilli()), Edge: uint64(e)}
 	for _, v := range vehicles {
 		row.Add(1000, v)
 	}
@@ -109,12 +113,23 @@ func drove(t *testing.T, db *postgres.DB, at time.Time, e road.Edge, vehicles ..
 	}
 }
 
+// speedsDB is what the speeds layer and its projector read.
+type speedsDB interface {
+	worker.ProjectorStore
+	worker.SpeedStore
+}
+
+func speedsProjector(cfg worker.ProjectorConfig, db speedsDB, out worker.TilePublisher) *worker.Projector {
+	m := worker.NewProjectorMetrics(prometheus.NewRegistry())
+	return worker.NewProjector(cfg, worker.NewSpeeds(worker.SpeedsConfig{}, db, plainTiles{}, out, m), db, slog.New(slog.DiscardHandler), m)
+}
+
 func TestProjector(t *testing.T) {
 	w := newWorld(t)
 	store := &storeAt{w.db, time.Now()}
 	out := newShelf()
 	projector := func() *worker.Projector {
-		return worker.NewProjector(worker.ProjectorConfig{}, store, plainTiles{}, out, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		return speedsProjector(worker.ProjectorConfig{}, store, out)
 	}
 	p := projector()
 	pass := func() {
@@ -174,7 +189,7 @@ func TestProjector(t *testing.T) {
 
 	// A second projector with an older clock can't put its state over the newer.
 	late := &storeAt{w.db, store.now.Add(-30 * time.Minute)}
-	old := worker.NewProjector(worker.ProjectorConfig{}, late, plainTiles{}, out, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	old := speedsProjector(worker.ProjectorConfig{}, late, out)
 	if _, err := old.Pass(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -198,8 +213,7 @@ func TestProjector(t *testing.T) {
 func TestProjectorRuns(t *testing.T) {
 	w := newWorld(t)
 	out := newShelf()
-	p := worker.NewProjector(worker.ProjectorConfig{Interval: 5 * time.Millisecond, Duty: 1}, w.db, plainTiles{}, out,
-		slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	p := speedsProjector(worker.ProjectorConfig{Interval: 5 * time.Millisecond, Duty: 1}, w.db, out)
 	h := worker.NewHousekeeper(worker.HousekeeperConfig{FoldInterval: 5 * time.Millisecond}, w.db, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup

@@ -13,15 +13,17 @@ type work struct {
 	envelopes []envelope
 	batches   []batch
 	samples   []telemetry.Sample
-	edges     []road.Edge // of samples, 0 for none
+	edges     []road.Edge    // of samples, 0 for none
+	matches   []match.Result // of samples
+	steps     []match.Step   // the ways driven, batch by batch
 	events    []telemetry.Event
 	kinds     kinds
-	bytes     int // of the envelopes as received
+	bytes     int  // of the envelopes as received
+	urgent    bool // something in it should not wait for more
 
 	// Scratch for decoding.
 	opened  telemetry.Envelope
 	decoded telemetry.Batch
-	results []match.Result
 }
 
 // envelope is one delivery and what was found in it.
@@ -50,7 +52,8 @@ type refused struct {
 	samples int // counted ones, as far as known
 }
 
-// batch is one decoded batch. Its samples are samples[s0:s1] and edges[s0:s1].
+// batch is one decoded batch. Its samples are samples[s0:s1], edges[s0:s1] and matches[s0:s1], its events
+// events[e0:e1], and its way steps[p0:p1].
 type batch struct {
 	claim    telemetry.ClaimID
 	vehicle  uint64
@@ -59,6 +62,7 @@ type batch struct {
 	envelope int32
 	s0, s1   int32
 	e0, e1   int32
+	p0, p1   int32
 	leadIn   int32
 	kind     int32
 	final    bool
@@ -100,17 +104,18 @@ func (w *work) reset() {
 	clear(w.envelopes) // lets go of the bodies
 	w.envelopes, w.batches = w.envelopes[:0], w.batches[:0]
 	w.samples, w.edges, w.events = w.samples[:0], w.edges[:0], w.events[:0]
+	w.matches, w.steps = w.matches[:0], w.steps[:0]
 	clear(w.kinds.index)
 	w.kinds.list = w.kinds.list[:0]
-	w.bytes = 0
+	w.bytes, w.urgent = 0, false
 }
 
 // mark is a state to return to.
-type mark struct{ batches, samples, events int }
+type mark struct{ batches, samples, events, steps int }
 
-func (w *work) mark() mark { return mark{len(w.batches), len(w.samples), len(w.events)} }
+func (w *work) mark() mark { return mark{len(w.batches), len(w.samples), len(w.events), len(w.steps)} }
 
 func (w *work) truncate(m mark) {
 	w.batches, w.samples, w.edges = w.batches[:m.batches], w.samples[:m.samples], w.edges[:m.samples]
-	w.events = w.events[:m.events]
+	w.matches, w.events, w.steps = w.matches[:m.samples], w.events[:m.events], w.steps[:m.steps]
 }

@@ -20,9 +20,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/carasso/carasso/mapdata/learn"
 )
 
-// Deps is what a Worker works with. All but Dead are required.
+// Deps is what a Worker works with. All but Dead and NewCollectors are required.
 type Deps struct {
 	Queue   Queue
 	Dead    DeadLetters // nil: nobody looks after dead letters here
@@ -31,6 +33,8 @@ type Deps struct {
 	Begin func(ctx context.Context) (Tx, error)
 	// NewMatcher makes a matcher; each pipeline has its own.
 	NewMatcher func() Matcher
+	// NewCollectors makes the learners; each pipeline has its own. nil: nothing is learned but speeds.
+	NewCollectors func() []learn.Collector
 	// MapVersion names the road graph in use.
 	MapVersion func() string
 	Logger     *slog.Logger
@@ -84,9 +88,15 @@ func (w *Worker) flusher(d Deps, m *metrics) (*flusher, error) {
 	if err != nil {
 		return nil, err
 	}
+	newSums := func() *aggregate {
+		if d.NewCollectors == nil {
+			return newAggregate(nil)
+		}
+		return newAggregate(d.NewCollectors())
+	}
 	return &flusher{
 		cfg: &w.cfg, begin: d.Begin, objects: d.Objects, mapVersion: d.MapVersion, m: m, now: time.Now,
-		sums: newAggregate(), archive: a,
+		newSums: newSums, sums: newSums(), archive: a,
 	}, nil
 }
 

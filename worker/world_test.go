@@ -1,22 +1,27 @@
 package worker_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/carasso/carasso/internal/pgtest"
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/hazard"
 	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/match"
 	"github.com/carasso/carasso/mapdata/road"
@@ -46,8 +51,41 @@ func edgeAt(s *telemetry.Sample) (road.Edge, bool) {
 
 func (gridMatcher) Match(_ context.Context, samples []telemetry.Sample, out []match.Result) error {
 	for i := range samples {
-		e, ok := edgeAt(&samples[i])
-		out[i] = match.Result{Edge: e, OK: ok}
+		out[i] = matchAt(&samples[i])
+	}
+	return nil
+}
+
+func (gridMatcher) Path() []match.Step { return nil }
+
+func matchAt(s *telemetry.Sample) match.Result {
+	e, ok := edgeAt(s)
+	return match.Result{Edge: e, OK: ok, WrongWay: ok && s.LatE7%23 == 0}
+}
+
+// drive is a batch as a collector sees it.
+func (s *sentBatch) drive() *learn.Drive {
+	d := &learn.Drive{Vehicle: s.vehicle, LeadIn: s.batch.LeadIn, Samples: s.batch.Samples, Events: s.batch.Events}
+	for i := range d.Samples {
+		d.Matches = append(d.Matches, matchAt(&d.Samples[i]))
+	}
+	return d
+}
+
+// hazardCollector makes evidence of each hazard event, so that an oracle can do the same.
+type hazardCollector struct{}
+
+func (hazardCollector) Collect(_ context.Context, d *learn.Drive, to *learn.EvidenceSet) error {
+	for i := range d.Events {
+		e := &d.Events[i]
+		if e.Type != telemetry.HazardSeen {
+			continue
+		}
+		s := &d.Samples[len(d.Samples)-1]
+		v := learn.Vote{Code: hazard.Code(e.Hazard, hazard.EventAlone), N: 1, Sum: [2]int64{e.T - learn.MinuteStart(e.T)}}
+		v.Vehicles.Add(d.Vehicle)
+		key := learn.CellKey(geo.Point{LatE7: s.LatE7, LonE7: s.LonE7}, 0)
+		to.Add(learn.EvidenceKey{Kind: learn.HazardCellEvidence, BucketMS: learn.MinuteStart(e.T), Key: key}, v)
 	}
 	return nil
 }
@@ -110,10 +148,11 @@ func config() worker.Config {
 func (w *world) deps() worker.Deps {
 	return worker.Deps{
 		Queue: w.queue, Objects: w.objects,
-		Begin:      func(ctx context.Context) (worker.Tx, error) { return w.db.BeginFlush(ctx) },
-		NewMatcher: func() worker.Matcher { return gridMatcher{} },
-		MapVersion: func() string { return "test-map" },
-		Logger:     slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+		Begin:         func(ctx context.Context) (worker.Tx, error) { return w.db.BeginFlush(ctx) },
+		NewMatcher:    func() worker.Matcher { return gridMatcher{} },
+		NewCollectors: func() []learn.Collector { return []learn.Collector{hazardCollector{}} },
+		MapVersion:    func() string { return "test-map" },
+		Logger:        slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}
 }
 
@@ -167,9 +206,13 @@ func (w *world) batches(n int) []sentBatch {
 		}
 		t := time.Now().Add(-time.Duration(w.r.IntN(3600)) * time.Second).UnixMilli()
 		lat, lon := 42.5+w.r.Float64()/20, 1.5+w.r.Float64()/20
+		lost := w.r.IntN(10) == 0 // its positions make no sense
 		for range samples {
 			t += 1000
-			lat += w.r.NormFloat64() / 5000
+			lat += w.r.Float64() / 5000
+			if lost {
+				lat += w.r.NormFloat64() / 100
+			}
 			s := telemetry.Sample{T: t, LatE7: int32(lat * 1e7), LonE7: int32(lon * 1e7)}
 			if w.r.IntN(5) > 0 {
 				s.Has, s.SpeedCMPS = telemetry.HasSpeed|telemetry.HasABS, uint16(w.r.IntN(4000))
@@ -276,6 +319,7 @@ func (w *world) oracle() (speeds map[speedKey]*learn.Speed, health learn.Health)
 	speeds = map[speedKey]*learn.Speed{}
 	for _, s := range w.sent {
 		health.Batches++
+		trusted := learn.Trust(s.drive()) >= learn.TrustEnough
 		for i := s.batch.LeadIn; i < len(s.batch.Samples); i++ {
 			p := &s.batch.Samples[i]
 			health.Samples++
@@ -290,7 +334,7 @@ func (w *world) oracle() (speeds map[speedKey]*learn.Speed, health learn.Health)
 				continue
 			}
 			health.WithSpeed++
-			if !ok {
+			if !ok || !trusted || matchAt(p).WrongWay {
 				continue
 			}
 			k := speedKey{learn.BucketStart(p.T), e}
@@ -329,8 +373,6 @@ func (w *world) verify(quarantined int64) {
 		"SELECT count(*) FROM envelope WHERE samples <> archived_samples+duplicate_samples+quarantined_samples": 0,
 		"SELECT count(*) FROM claim WHERE flush NOT IN (SELECT id FROM manifest)":                               0,
 		"SELECT count(*) FROM envelope WHERE flush NOT IN (SELECT id FROM manifest)":                            0,
-		"SELECT count(*) FROM hazard_observation":                                                               health.HazardSeen,
-		"SELECT count(*) FROM sign_observation":                                                                 health.HazardSeen,
 	} {
 		if got := w.number(sql); got != want {
 			w.t.Errorf("%s = %d, want %d", sql, got, want)
@@ -338,6 +380,7 @@ func (w *world) verify(quarantined int64) {
 	}
 	w.verifyArchive()
 	w.verifySpeeds(speeds)
+	w.verifyEvidence()
 	for column, want := range map[string]int64{
 		"batches": health.Batches, "samples": health.Samples, "with_speed": health.WithSpeed, "unmatched": health.Unmatched,
 		"abs_active": health.ABSActive, "hazards": health.HazardSeen, "signs": health.HazardSeen,
@@ -434,6 +477,37 @@ func (w *world) verifySpeeds(want map[speedKey]*learn.Speed) {
 	}
 	if found != len(want) || wrong > 0 {
 		w.t.Errorf("%d speed aggregates, %d of them wrong; want %d", found, wrong, len(want))
+	}
+	if live, all := w.number("SELECT sum(n)::bigint FROM live_speed"), w.number("SELECT sum(n)::bigint FROM segment_speed"); live != all {
+		w.t.Errorf("%d live samples, want all %d of the last hour", live, all)
+	}
+}
+
+// verifyEvidence compares the folded evidence with what the drives say.
+func (w *world) verifyEvidence() {
+	w.t.Helper()
+	var want learn.EvidenceSet
+	tiles := map[uint32]bool{}
+	for _, s := range w.sent {
+		if err := (hazardCollector{}).Collect(context.Background(), s.drive(), &want); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	for _, r := range want.Rows() {
+		tiles[uint32(r.Key>>25)] = true
+	}
+	var got []learn.Evidence
+	now := time.Now()
+	err := w.db.Evidence(context.Background(), []learn.Kind{learn.HazardCellEvidence}, slices.Collect(maps.Keys(tiles)), now.Add(-3*time.Hour), now.Add(time.Hour),
+		func(e learn.Evidence) { got = append(got, e) })
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	slices.SortFunc(got, func(a, b learn.Evidence) int {
+		return cmp.Or(cmp.Compare(a.BucketMS, b.BucketMS), cmp.Compare(a.Key, b.Key))
+	})
+	if diff := gocmp.Diff(want.Rows(), got, cmpopts.EquateEmpty()); diff != "" {
+		w.t.Errorf("evidence (-want +got):\n%s", diff)
 	}
 }
 

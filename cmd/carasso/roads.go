@@ -124,8 +124,11 @@ func (r *roads) Segment(ctx context.Context, id road.SegmentID) (road.Segment, b
 	return m.store.Segment(ctx, id)
 }
 
-// Affected, Sources and Build serve the projector.
-func (r *roads) Affected(ctx context.Context, quadkeys []uint32) ([]tile.ID, error) {
+// speedTiles renders the speeds of the map in use.
+type speedTiles struct{ *roads }
+
+// Affected implements worker.SpeedTiles.
+func (r speedTiles) Affected(ctx context.Context, quadkeys []uint32) ([]tile.ID, error) {
 	m, err := r.get()
 	if err != nil {
 		return nil, err
@@ -133,20 +136,20 @@ func (r *roads) Affected(ctx context.Context, quadkeys []uint32) ([]tile.ID, err
 	return m.speeds.Affected(ctx, quadkeys)
 }
 
-// Sources implements worker.SpeedTiles.
-func (r *roads) Sources(ctx context.Context, id tile.ID) ([]uint32, error) {
-	m, err := r.get()
-	if err != nil {
-		return nil, err
-	}
-	return m.speeds.Sources(ctx, id)
-}
-
 // Build implements worker.SpeedTiles.
-func (r *roads) Build(ctx context.Context, id tile.ID, speed func(road.Edge) (tile.Speed, bool)) ([]byte, error) {
+func (r speedTiles) Build(ctx context.Context, id tile.ID, speed func(road.Edge) (tile.Speed, bool)) ([]byte, error) {
 	m, err := r.get()
 	if err != nil {
 		return nil, err
 	}
 	return m.speeds.Build(ctx, id, speed)
+}
+
+// Records implements worker.SpeedTiles.
+func (r speedTiles) Records(ctx context.Context, id tile.ID, speed func(road.Edge) (tile.Speed, bool)) ([]tile.Record, error) {
+	m, err := r.get()
+	if err != nil {
+		return nil, err
+	}
+	return m.speeds.Records(ctx, id, speed)
 }

@@ -59,8 +59,10 @@ func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *ro
 	if err != nil {
 		return nil, err
 	}
-	projector := worker.NewProjector(worker.ProjectorConfig{Interval: f.ProjectInterval, K: kAnonymity},
-		db, maps, tile.NewPublisher(b.objects, b.live), log, reg)
+	pm := worker.NewProjectorMetrics(reg)
+	to := tile.NewPublisher(b.objects, b.live)
+	projector := worker.NewProjector(worker.ProjectorConfig{Interval: f.ProjectInterval},
+		worker.NewSpeeds(worker.SpeedsConfig{K: kAnonymity}, db, speedTiles{maps}, to, pm), db, log, pm)
 	return &workers{
 		worker:      w,
 		housekeeper: worker.NewHousekeeper(worker.HousekeeperConfig{}, db, log, reg),

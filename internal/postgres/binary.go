@@ -25,8 +25,6 @@ func (c *copier) begin() { c.buf = append(c.buf[:0], copyHeader...) }
 
 func (c *copier) row(fields int) { c.buf = binary.BigEndian.AppendUint16(c.buf, uint16(fields)) }
 
-func (c *copier) null() { c.buf = binary.BigEndian.AppendUint32(c.buf, 1<<32-1) }
-
 func (c *copier) size(n int) { c.buf = binary.BigEndian.AppendUint32(c.buf, uint32(n)) }
 
 func (c *copier) int16(v int16) {
@@ -44,26 +42,8 @@ func (c *copier) int64(v int64) {
 	c.buf = binary.BigEndian.AppendUint64(c.buf, uint64(v))
 }
 
-// edge writes a directed segment, null for none.
-func (c *copier) edge(v uint64) {
-	if v == 0 {
-		c.null()
-		return
-	}
-	c.int64(int64(v))
-}
-
 // time writes a timestamptz from ms since the Unix epoch.
 func (c *copier) time(ms int64) { c.int64((ms - epochMS) * 1000) }
-
-func (c *copier) bool(v bool) {
-	c.size(1)
-	if v {
-		c.buf = append(c.buf, 1)
-	} else {
-		c.buf = append(c.buf, 0)
-	}
-}
 
 func (c *copier) text(s string) {
 	c.size(len(s))

@@ -154,7 +154,7 @@ func (f *Flush) Claim(ctx context.Context, ids []telemetry.ClaimID, samples []in
 	return wrap("claim batches", err)
 }
 
-// Speeds stores the flush's speed deltas.
+// Speeds stores the flush's speed deltas, whose buckets are minutes.
 func (f *Flush) Speeds(ctx context.Context, rows []learn.SpeedRow) error {
 	if len(rows) == 0 {
 		return nil
@@ -200,55 +200,6 @@ func (c *copier) health(r *learn.HealthRow) {
 	} {
 		c.int64(v)
 	}
-}
-
-// Hazards stores hazard observations.
-func (f *Flush) Hazards(ctx context.Context, rows []learn.HazardObservation) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	f.copy.begin()
-	for i := range rows {
-		r := &rows[i]
-		f.copy.row(8)
-		f.copy.time(r.T)
-		f.copy.edge(r.Edge)
-		f.copy.int32(r.LatE7)
-		f.copy.int32(r.LonE7)
-		f.copy.int16(int16(r.Hazard))
-		f.copy.int16(int16(r.ConfidencePermille))
-		f.copy.int64(int64(r.Vehicle))
-		f.copy.int64(f.id)
-	}
-	return wrap("store hazards", f.copy.send(ctx, f.conn.Conn(), "hazard_observation"))
-}
-
-// Signs stores sign observations.
-func (f *Flush) Signs(ctx context.Context, rows []learn.SignObservation) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	f.copy.begin()
-	for i := range rows {
-		r := &rows[i]
-		f.copy.row(11)
-		f.copy.time(r.T)
-		f.copy.edge(r.Edge)
-		f.copy.int32(r.LatE7)
-		f.copy.int32(r.LonE7)
-		if r.HasHeading {
-			f.copy.int32(int32(r.HeadingCDeg))
-		} else {
-			f.copy.null()
-		}
-		f.copy.bool(r.Missing)
-		f.copy.int16(int16(r.Sign))
-		f.copy.int16(int16(r.ValueKMH))
-		f.copy.int16(int16(r.ConfidencePermille))
-		f.copy.int64(int64(r.Vehicle))
-		f.copy.int64(f.id)
-	}
-	return wrap("store signs", f.copy.send(ctx, f.conn.Conn(), "sign_observation"))
 }
 
 // Dirty marks tiles of a layer for the projector.

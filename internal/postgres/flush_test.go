@@ -71,9 +71,8 @@ func TestFlushStoresEverything(t *testing.T) {
 		Health:    learn.Health{Batches: 3, Samples: 30, SumAccuracyCM: 99},
 	}
 	must(t, f.Health(ctx, []learn.HealthRow{health, health}))
-	place := learn.Place{T: now.UnixMilli(), LatE7: 1, LonE7: -2, Vehicle: 1 << 63}
-	must(t, f.Hazards(ctx, []learn.HazardObservation{{Place: place, Hazard: telemetry.Obstacle}}))
-	must(t, f.Signs(ctx, []learn.SignObservation{{Place: place, Sign: telemetry.Stop}, {Place: place, HasHeading: true}}))
+	key := learn.EvidenceKey{Kind: learn.LimitEvidence, BucketMS: now.UnixMilli() / learn.DayMS * learn.DayMS, Key: 77 << 25}
+	must(t, f.Evidence(ctx, []learn.Evidence{{EvidenceKey: key, Votes: learn.Votes{{Code: 50, N: 1}}}, {EvidenceKey: key}}))
 	must(t, f.Dirty(ctx, "speeds", []learn.DirtyTile{{Tile: 77, AcceptedMS: now.UnixMilli(), EventMS: now.UnixMilli()}}))
 	must(t, f.Settle(ctx, []ledger.Envelope{{Header: *h, Archived: 2, ArchivedSamples: 20, Quarantined: 1, QuarantinedSamples: 10}},
 		[]ledger.Quarantined{
@@ -85,15 +84,14 @@ func TestFlushStoresEverything(t *testing.T) {
 
 	for sql, want := range map[string]int64{
 		"SELECT id FROM manifest": f.ID(),
-		"SELECT archived*1000 + archived_samples*10 + quarantined FROM envelope WHERE seq = 7":      2201,
-		"SELECT count(*) FROM claim WHERE samples = 10":                                             3,
-		"SELECT sum(n) FROM segment_speed_delta":                                                    4,
-		"SELECT sum(sum_accuracy_cm) FROM sensor_health_delta":                                      198,
-		"SELECT count(*) FROM hazard_observation WHERE edge IS NULL AND vehicle = -1::bigint << 63": 1,
-		"SELECT count(*) FROM sign_observation WHERE heading_cdeg = 0":                              1,
-		"SELECT count(*) FROM outbox WHERE layer = 'speeds' AND tile = 77":                          1,
-		"SELECT count(*) FROM quarantine":                                                           2,
-		"SELECT sum(batches) FROM voided_envelope":                                                  3,
+		"SELECT archived*1000 + archived_samples*10 + quarantined FROM envelope WHERE seq = 7": 2201,
+		"SELECT count(*) FROM claim WHERE samples = 10":                                        3,
+		"SELECT sum(n) FROM segment_speed_delta":                                               4,
+		"SELECT sum(sum_accuracy_cm) FROM sensor_health_delta":                                 198,
+		"SELECT count(*) FROM evidence_delta WHERE kind = 1 AND key = 77::bigint << 25":        2,
+		"SELECT count(*) FROM outbox WHERE layer = 'speeds' AND tile = 77":                     1,
+		"SELECT count(*) FROM quarantine":                                                      2,
+		"SELECT sum(batches) FROM voided_envelope":                                             3,
 	} {
 		if got := count(t, db, sql); got != want {
 			t.Errorf("%s = %d, want %d", sql, got, want)

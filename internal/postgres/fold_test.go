@@ -179,57 +179,6 @@ func TestSumIsInvariantWhileFolding(t *testing.T) {
 	t.Logf("%d folds, %d reads", folds.Load(), reads.Load())
 }
 
-func TestLiveSpeeds(t *testing.T) {
-	db := openTest(t)
-	ctx := t.Context()
-	bucket := time.Now().UTC().Truncate(24 * time.Hour).Add(12 * time.Hour) // away from midnight
-	row := func(at time.Time, edge uint64, vehicles ...uint64) learn.SpeedRow {
-		r := learn.SpeedRow{BucketMS: at.UnixMilli(), Edge: edge}
-		for _, v := range vehicles {
-			r.Add(1000, v)
-		}
-		return r
-	}
-	const tile = 1000
-	must(t, store(ctx, db, []learn.SpeedRow{
-		row(bucket, tile<<25+3, 1, 2), row(bucket.Add(-2*learn.Bucket), tile<<25+3, 3),
-		row(bucket.Add(-time.Hour), tile<<25+3, 4), row(bucket, (tile+1)<<25, 5), row(bucket, tile<<25-1, 6),
-	}, nil))
-	want := []learn.LiveSpeed{{Edge: tile<<25 + 3, N: 3, SumCMPS: 3000, OldestMS: bucket.Add(-2 * learn.Bucket).UnixMilli()}}
-	for v := range uint64(3) {
-		want[0].Vehicles.Add(v + 1)
-	}
-	for range 2 { // from the deltas, then from the base
-		var got []learn.LiveSpeed
-		must(t, db.LiveSpeeds(ctx, []uint32{tile}, bucket.Add(-3*learn.Bucket), bucket, func(s learn.LiveSpeed) { got = append(got, s) }))
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("live speeds (-want +got):\n%s", diff)
-		}
-		_, _, err := db.FoldAll(ctx)
-		must(t, err)
-	}
-}
-
-// Pseudonyms change at midnight: the same two cars, before and after, are not four.
-func TestLiveSpeedsOverMidnight(t *testing.T) {
-	db := openTest(t)
-	ctx := t.Context()
-	midnight := time.Now().UTC().Truncate(24 * time.Hour)
-	row := func(at time.Time, vehicles ...uint64) learn.SpeedRow {
-		r := learn.SpeedRow{BucketMS: at.UnixMilli(), Edge: 7<<25 + 2}
-		for _, v := range vehicles {
-			r.Add(1000, v)
-		}
-		return r
-	}
-	must(t, store(ctx, db, []learn.SpeedRow{row(midnight.Add(-learn.Bucket), 1, 2, 3), row(midnight, 11, 12)}, nil))
-	var got []learn.LiveSpeed
-	must(t, db.LiveSpeeds(ctx, []uint32{7}, midnight.Add(-2*learn.Bucket), midnight, func(s learn.LiveSpeed) { got = append(got, s) }))
-	if len(got) != 1 || got[0].N != 5 || got[0].Vehicles.AtLeast() > 3 || got[0].OldestMS != midnight.Add(-learn.Bucket).UnixMilli() {
-		t.Errorf("live speeds = %+v, want 5 samples of at most 3 vehicles", got)
-	}
-}
-
 func TestOutboxDeletesWhatWasRead(t *testing.T) {
 	db := openTest(t)
 	ctx, now := t.Context(), time.Now().UnixMilli()
@@ -264,5 +213,10 @@ func TestLiveTiles(t *testing.T) {
 	if len(got) != 3 {
 		t.Errorf("live tiles = %v, want 1, 3 and 2²⁷", got)
 	}
-	must(t, db.RecordProjection(t.Context(), "speeds", 3, 1, 2, 3))
+	must(t, db.RecordProjection(t.Context(), ledger.Projection{Layer: "speeds", Tiles: 3, P50S: 1, P95S: 2, MaxS: 3, EventP50S: 4, EventP95S: 5}))
+	a, err := db.Activity(t.Context(), false)
+	must(t, err)
+	if len(a.Freshness) != 1 || a.Freshness[0].EventP95S != 5 {
+		t.Errorf("freshness = %+v", a.Freshness)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/telemetry/ledger"
 )
 
 // Outbox reads up to limit rows of the outbox for a layer, oldest first: their ids, and in
@@ -44,70 +45,23 @@ func (db *DB) Now(ctx context.Context) (time.Time, error) {
 	return t, wrap("read the database's clock", err)
 }
 
-const liveSpeeds = `SELECT edge, sum(n)::bigint, sum(sum_cmps)::bigint, bit_or(v0), bit_or(v1), min(bucket) FROM (
-	SELECT s.edge, s.n, s.sum_cmps, s.v0, s.v1, s.bucket FROM unnest($1::bigint[]) AS t (tile)
-		CROSS JOIN unnest($2::timestamptz[]) AS b (bucket)
-		CROSS JOIN LATERAL (SELECT * FROM segment_speed x WHERE x.bucket = b.bucket
-			AND x.edge >= t.tile << 25 AND x.edge < (t.tile + 1) << 25 AND x.bucket BETWEEN $3 AND $4) s
-	UNION ALL
-	SELECT d.edge, d.n, d.sum_cmps, d.v0, d.v1, d.bucket FROM segment_speed_delta d
-		WHERE d.bucket BETWEEN $3 AND $4 AND d.edge >> 25 = ANY ($1)
-) AS live GROUP BY edge, (bucket AT TIME ZONE 'UTC')::date ORDER BY edge`
-
-// LiveSpeeds sums the speeds of all directed segments of the given z14 tiles (quadkeys) over
-// the buckets that start from since to until, both starts of buckets, not yet folded ones
-// included. Pseudonyms change at midnight UTC, so Vehicles are those of the day that saw
-// most: a union over two days would count each car twice.
-func (db *DB) LiveSpeeds(ctx context.Context, tiles []uint32, since, until time.Time, each func(learn.LiveSpeed)) error {
-	quadkeys := make([]int64, len(tiles))
-	for i, t := range tiles {
-		quadkeys[i] = int64(t)
-	}
-	var buckets []time.Time
-	for t := since; !t.After(until); t = t.Add(learn.Bucket) {
-		buckets = append(buckets, t)
-	}
-	rows, err := db.pool.Query(ctx, liveSpeeds, quadkeys, buckets, since, until)
-	if err != nil {
-		return wrap("read live speeds", err)
-	}
-	var edge, n, sum, v0, v1 int64
-	var oldest time.Time
-	var sofar learn.LiveSpeed // of the edge that is being read; its rows come together
-	_, err = pgx.ForEachRow(rows, []any{&edge, &n, &sum, &v0, &v1, &oldest}, func() error {
-		day := learn.LiveSpeed{
-			Edge: uint64(edge), N: n, SumCMPS: sum, Vehicles: learn.Vehicles{uint64(v0), uint64(v1)},
-			OldestMS: oldest.UnixMilli(),
-		}
-		switch {
-		case sofar.N == 0:
-			sofar = day
-		case sofar.Edge == day.Edge:
-			sofar.AddDay(day)
-		default:
-			each(sofar)
-			sofar = day
-		}
-		return nil
-	})
-	if err == nil && sofar.N > 0 {
-		each(sofar)
-	}
-	return wrap("read live speeds", err)
-}
-
 // LiveTiles lists the tiles that may be published with content that ages.
 func (db *DB) LiveTiles(ctx context.Context, layer string) ([]uint32, error) {
-	rows, err := db.pool.Query(ctx, "SELECT tile FROM live_tile WHERE layer = $1", layer)
+	return db.tileList(ctx, "list live tiles", "SELECT tile FROM live_tile WHERE layer = $1", layer)
+}
+
+// tileList is the quadkeys that a query finds.
+func (db *DB) tileList(ctx context.Context, op, sql string, args ...any) ([]uint32, error) {
+	rows, err := db.pool.Query(ctx, sql, args...)
 	if err != nil {
-		return nil, wrap("list live tiles", err)
+		return nil, wrap(op, err)
 	}
 	tiles, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (uint32, error) {
 		var t int64
 		err := r.Scan(&t)
 		return uint32(t), err
 	})
-	return tiles, wrap("list live tiles", err)
+	return tiles, wrap(op, err)
 }
 
 // SetLiveTiles enters tiles into that list, and takes others off it.
@@ -125,10 +79,57 @@ func (db *DB) SetLiveTiles(ctx context.Context, layer string, add, remove []uint
 	return wrap("set live tiles", db.pool.SendBatch(ctx, b).Close())
 }
 
-// RecordProjection notes how fresh what a pass of the projector published was, in seconds
-// from acceptance by the receiver to readable.
-func (db *DB) RecordProjection(ctx context.Context, layer string, tiles int, p50, p95, most float64) error {
-	_, err := db.pool.Exec(ctx, `INSERT INTO projection (layer, tiles, p50_s, p95_s, max_s) VALUES ($1, $2, $3, $4, $5)`,
-		layer, tiles, p50, p95, most)
+// RecordProjection notes how fresh what a pass of the projector published was.
+func (db *DB) RecordProjection(ctx context.Context, p ledger.Projection) error {
+	_, err := db.pool.Exec(ctx, `INSERT INTO projection (layer, tiles, p50_s, p95_s, max_s, event_p50_s, event_p95_s)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, p.Layer, p.Tiles, p.P50S, p.P95S, p.MaxS, p.EventP50S, p.EventP95S)
 	return wrap("record a projection", err)
+}
+
+const gatherOutbox = `WITH taken AS (
+	DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE layer = $1 ORDER BY id LIMIT $2)
+	RETURNING tile, accepted_at, event_at
+), summed AS (
+	INSERT INTO dirty_tile AS d (layer, tile, accepted_at, event_at)
+	SELECT $1, tile, min(accepted_at), max(event_at) FROM taken GROUP BY tile
+	ON CONFLICT (layer, tile) DO UPDATE SET accepted_at = least(d.accepted_at, excluded.accepted_at),
+		event_at = greatest(d.event_at, excluded.event_at)
+) SELECT count(*) FROM taken`
+
+// GatherOutbox sums up to limit rows of the outbox for a layer up by tile, for layers that are
+// projected seldom, and tells how many it took.
+func (db *DB) GatherOutbox(ctx context.Context, layer string, limit int) (taken int, err error) {
+	err = db.pool.QueryRow(ctx, gatherOutbox, layer, limit).Scan(&taken)
+	return taken, wrap("gather the outbox", err)
+}
+
+// DirtyTiles are a layer's tiles as GatherOutbox summed them up, the longest waiting first, at most
+// limit.
+func (db *DB) DirtyTiles(ctx context.Context, layer string, limit int) ([]learn.DirtyTile, error) {
+	rows, err := db.pool.Query(ctx, "SELECT tile, accepted_at, event_at FROM dirty_tile WHERE layer = $1 ORDER BY accepted_at LIMIT $2", layer, limit)
+	if err != nil {
+		return nil, wrap("read dirty tiles", err)
+	}
+	tiles, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (learn.DirtyTile, error) {
+		var tile int64
+		var accepted, event time.Time
+		err := r.Scan(&tile, &accepted, &event)
+		return learn.DirtyTile{Tile: uint32(tile), AcceptedMS: accepted.UnixMilli(), EventMS: event.UnixMilli()}, err
+	})
+	return tiles, wrap("read dirty tiles", err)
+}
+
+// DeleteDirtyTiles takes tiles off that list as they were read: one that became dirty again since
+// stays.
+func (db *DB) DeleteDirtyTiles(ctx context.Context, layer string, tiles []learn.DirtyTile) error {
+	if len(tiles) == 0 {
+		return nil
+	}
+	quadkeys, accepted, event := make([]int64, len(tiles)), make([]time.Time, len(tiles)), make([]time.Time, len(tiles))
+	for i, t := range tiles {
+		quadkeys[i], accepted[i], event[i] = int64(t.Tile), msTime(t.AcceptedMS), msTime(t.EventMS)
+	}
+	_, err := db.pool.Exec(ctx, `DELETE FROM dirty_tile d USING unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[]) AS t (tile, a, e)
+		WHERE d.layer = $1 AND d.tile = t.tile AND d.accepted_at = t.a AND d.event_at = t.e`, layer, quadkeys, accepted, event)
+	return wrap("delete dirty tiles", err)
 }

@@ -21,14 +21,15 @@ const day = 24 * time.Hour
 
 // Retention is how long what grows with time is kept, counted in whole UTC days.
 type Retention struct {
-	Claims       time.Duration // idempotency; the accepted window and a day; default and least 8 days
-	Ledger       time.Duration // envelope, with voided_envelope and quarantine; default 90 days
-	Speeds       time.Duration // segment_speed and sensor_health; default 35 days
-	Observations time.Duration // hazards and signs; default 35 days
+	Claims   time.Duration // idempotency; the accepted window and a day; default and least 8 days
+	Ledger   time.Duration // envelope, with voided_envelope and quarantine; default 90 days
+	Speeds   time.Duration // segment_speed and sensor_health; default 35 days
+	Evidence time.Duration // and what is learned from it alone; default 35 days
+	History  time.Duration // limit_change and decided map errors; default 400 days
 }
 
 // DefaultRetention fits the default accepted window of 7 days.
-var DefaultRetention = Retention{Claims: PastDays * day, Ledger: 90 * day, Speeds: 35 * day, Observations: 35 * day}
+var DefaultRetention = Retention{Claims: PastDays * day, Ledger: 90 * day, Speeds: 35 * day, Evidence: 35 * day, History: 400 * day}
 
 func (r Retention) withDefaults() Retention {
 	set := func(d *time.Duration, to time.Duration) {
@@ -39,13 +40,14 @@ func (r Retention) withDefaults() Retention {
 	set(&r.Claims, DefaultRetention.Claims)
 	set(&r.Ledger, DefaultRetention.Ledger)
 	set(&r.Speeds, DefaultRetention.Speeds)
-	set(&r.Observations, DefaultRetention.Observations)
+	set(&r.Evidence, DefaultRetention.Evidence)
+	set(&r.History, DefaultRetention.History)
 	return r
 }
 
 func (r Retention) validate() error {
 	for name, d := range map[string]time.Duration{
-		"Claims": r.Claims, "Ledger": r.Ledger, "Speeds": r.Speeds, "Observations": r.Observations,
+		"Claims": r.Claims, "Ledger": r.Ledger, "Speeds": r.Speeds, "Evidence": r.Evidence, "History": r.History,
 	} {
 		if d != 0 && d < PastDays*day {
 			return fmt.Errorf("postgres: Retention.%s %v is below %d days", name, d, PastDays)
@@ -71,8 +73,7 @@ func (db *DB) dailies() []daily {
 		{"envelope", timeBound, r.Ledger, ""},
 		{"segment_speed", timeBound, r.Speeds, rewritten},
 		{"sensor_health", timeBound, r.Speeds, rewritten},
-		{"hazard_observation", timeBound, r.Observations, ""},
-		{"sign_observation", timeBound, r.Observations, ""},
+		{"evidence", timeBound, r.Evidence, rewritten},
 	}
 }
 
@@ -216,8 +217,20 @@ func (db *DB) dropPartition(ctx context.Context, table, name string, state attac
 	return nil
 }
 
-// keepProjections is how long projection rows are kept: readers look minutes back.
-const keepProjections = day
+// How long the rest is kept: readers of projections look minutes back, those of ended hazards
+// as long as a car may have been away.
+const (
+	keepProjections = day
+	keepHazards     = 7 * day
+)
+
+// What is learned from evidence that is gone is gone too, and its tiles are to be published anew.
+const (
+	expireLimits = `WITH gone AS (DELETE FROM learned_limit WHERE updated_at < $1 RETURNING edge)
+		INSERT INTO dirty_tile SELECT DISTINCT 'limits', edge >> 25, now(), now() FROM gone ON CONFLICT DO NOTHING`
+	expireErrors = `WITH gone AS (DELETE FROM map_error WHERE updated_at < $1 AND status IN ('open', 'gone') RETURNING tile)
+		INSERT INTO dirty_tile SELECT DISTINCT 'errors', tile, now(), now() FROM gone ON CONFLICT DO NOTHING`
+)
 
 // deleteVoided deletes what was voided by receivers of which the ledger holds nothing any
 // more. It steps from receiver to receiver by index, and looks each up in the ledger once.
@@ -243,6 +256,11 @@ func (db *DB) deleteExpired(ctx context.Context) error {
 		{"projection", "DELETE FROM projection WHERE at < $1", []any{now.Add(-keepProjections)}},
 		{"quarantine", "DELETE FROM quarantine WHERE at < $1", []any{now.Truncate(day).Add(-db.retention.Ledger)}},
 		{"voided_envelope", deleteVoided, nil},
+		{"hazard", "DELETE FROM hazard WHERE ended_at < $1", []any{now.Add(-keepHazards)}},
+		{"limit_change", "DELETE FROM limit_change WHERE at < $1", []any{now.Add(-db.retention.History)}},
+		{"learned_limit", expireLimits, []any{now.Add(-db.retention.Evidence)}},
+		{"map_error", expireErrors, []any{now.Add(-db.retention.Evidence)}},
+		{"map_error", "DELETE FROM map_error WHERE updated_at < $1", []any{now.Add(-db.retention.History)}},
 	} {
 		tag, err := db.pool.Exec(ctx, d.sql, d.args...)
 		if err != nil {

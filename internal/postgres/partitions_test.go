@@ -104,10 +104,10 @@ func TestMaintainDropsPartitionsLeftDetached(t *testing.T) {
 	db := openTest(t)
 	ctx := t.Context()
 	today := time.Now().UTC().Truncate(day)
-	expired, live := partitionName("hazard_observation", today), partitionName("segment_speed", today.Add(30*day))
+	expired, live := partitionName("evidence", today), partitionName("segment_speed", today.Add(30*day))
 	for _, sql := range []string{
 		// As a crash leaves it between detach and drop.
-		"ALTER TABLE hazard_observation DETACH PARTITION " + expired,
+		"ALTER TABLE evidence DETACH PARTITION " + expired,
 		"CREATE TABLE " + live + " (LIKE segment_speed)",
 		"CREATE TABLE envelope_notes ()",
 	} {

@@ -31,9 +31,10 @@ FROM envelope WHERE committed_at > now() - interval '60 s'`
 const activityWorkers = `SELECT worker, sum(batches)::bigint, sum(samples)::bigint, count(*), max(committed_at)
 FROM manifest WHERE committed_at > now() - interval '60 s' GROUP BY worker ORDER BY worker LIMIT 1000`
 
-const activityFreshness = `SELECT layer, tiles, p50_s, p95_s, max_s FROM projection WHERE at > now() - interval '5 min'`
+const activityFreshness = `SELECT layer, tiles, p50_s, p95_s, max_s, event_p50_s, event_p95_s FROM projection WHERE at > now() - interval '5 min'`
 
-const activityOutbox = `SELECT count(*) FROM (SELECT DISTINCT layer, tile FROM (SELECT layer, tile FROM outbox LIMIT 100000) o) d`
+const activityOutbox = `SELECT count(*) FROM (SELECT layer, tile FROM (SELECT layer, tile FROM outbox LIMIT 100000) o
+	UNION SELECT layer, tile FROM dirty_tile) d`
 
 // Activity is what the pipeline did lately. backlogged says that the queue is not empty: then
 // the newest acceptances are not here yet, and rates of acceptance end at the newest known.
@@ -71,7 +72,7 @@ func (db *DB) Activity(ctx context.Context, backlogged bool) (a ledger.Activity,
 	b.Queue(activityFreshness).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var p ledger.Projection
-			if err := rows.Scan(&p.Layer, &p.Tiles, &p.P50S, &p.P95S, &p.MaxS); err != nil {
+			if err := rows.Scan(&p.Layer, &p.Tiles, &p.P50S, &p.P95S, &p.MaxS, &p.EventP50S, &p.EventP95S); err != nil {
 				return err
 			}
 			a.Freshness = append(a.Freshness, p)

@@ -13,7 +13,7 @@ import (
 // Base and deltas are read in one statement: see the package's comment. The first part finds
 // the page's segments from the index alone, the second fetches their aggregates. Buckets
 // are joined one by one, because (bucket, edge) is the key: a range of segments within
-// one bucket is one stretch of the index.
+// one bucket is one stretch of the index. Deltas are by the minute; from and to are on buckets.
 const speedsPage = `WITH page AS MATERIALIZED (
 	SELECT DISTINCT edge FROM (
 		SELECT x.edge FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 ms', interval '5 min') b (bucket)
@@ -22,7 +22,7 @@ const speedsPage = `WITH page AS MATERIALIZED (
 				AND s.edge > $5 AND s.bucket >= $1 AND s.bucket < $2) x
 		UNION ALL
 		SELECT d.edge FROM segment_speed_delta d JOIN unnest($3::bigint[], $4::bigint[]) r (lo, hi) ON d.edge >= r.lo AND d.edge < r.hi
-			WHERE d.bucket >= $1 AND d.bucket < $2 AND d.edge > $5
+			WHERE d.minute >= $1 AND d.minute < $2 AND d.edge > $5
 	) e ORDER BY edge LIMIT $6
 )
 SELECT edge, date_trunc('day', bucket, 'UTC') AS day, sum(n)::bigint, sum(sum_cmps)::bigint, bit_or(v0), bit_or(v1), array_agg(bins)
@@ -31,8 +31,8 @@ FROM (
 		CROSS JOIN page p JOIN LATERAL (SELECT s.bucket, s.edge, s.n, s.sum_cmps, s.v0, s.v1, s.bins FROM segment_speed s
 			WHERE s.bucket = b.bucket AND s.edge = p.edge AND s.bucket >= $1 AND s.bucket < $2) s ON true
 	UNION ALL
-	SELECT d.bucket, d.edge, d.n, d.sum_cmps, d.v0, d.v1, d.bins FROM segment_speed_delta d JOIN page p ON p.edge = d.edge
-		WHERE d.bucket >= $1 AND d.bucket < $2
+	SELECT d.minute, d.edge, d.n, d.sum_cmps, d.v0, d.v1, d.bins FROM segment_speed_delta d JOIN page p ON p.edge = d.edge
+		WHERE d.minute >= $1 AND d.minute < $2
 ) a GROUP BY edge, day ORDER BY edge, day`
 
 // Speeds returns the aggregates of up to limit directed segments, each summed over the buckets
@@ -59,8 +59,8 @@ FROM (
 		JOIN LATERAL (SELECT s.bucket, s.edge, s.n, s.sum_cmps, s.v0, s.v1, s.bins FROM segment_speed s
 			WHERE s.bucket = b.bucket AND s.edge = $3 AND s.bucket >= $1 AND s.bucket < $2) s ON true
 	UNION ALL
-	SELECT d.bucket, d.edge, d.n, d.sum_cmps, d.v0, d.v1, d.bins FROM segment_speed_delta d
-		WHERE d.edge = $3 AND d.bucket >= $1 AND d.bucket < $2
+	SELECT date_bin('5 min', d.minute, 'epoch'), d.edge, d.n, d.sum_cmps, d.v0, d.v1, d.bins FROM segment_speed_delta d
+		WHERE d.edge = $3 AND d.minute >= $1 AND d.minute < $2
 ) a GROUP BY edge, bucket ORDER BY bucket`
 
 // EdgeSpeeds returns one directed segment's aggregates by bucket, for those that start in

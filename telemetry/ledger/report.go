@@ -104,11 +104,12 @@ type WorkerActivity struct {
 }
 
 // Projection is one pass of the projector over one layer: how old what it published
-// was, in seconds from the receiver's acceptance.
+// was, in seconds from the receiver's acceptance and from the event itself.
 type Projection struct {
-	Layer            string
-	Tiles            int64
-	P50S, P95S, MaxS float64
+	Layer                string
+	Tiles                int64
+	P50S, P95S, MaxS     float64 // from acceptance
+	EventP50S, EventP95S float64 // from the events' own time, by the cars' clocks
 }
 
 // Totals adds up what workers handled.

@@ -1,0 +1,34 @@
+package worker
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// ProjectorMetrics are the golden signals of Projectors, by layer. All names start with
+// carasso_projector_.
+type ProjectorMetrics struct {
+	freshness, eventFreshness, pass *prometheus.HistogramVec
+	tiles                           *prometheus.CounterVec
+	errors                          *prometheus.CounterVec
+}
+
+// NewProjectorMetrics registers them; once for all Projectors of a process.
+func NewProjectorMetrics(r prometheus.Registerer) *ProjectorMetrics {
+	histogram := func(name, help string, least float64) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "carasso", Subsystem: "projector", Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(least, 2, 14),
+		}, []string{"layer"})
+		r.MustRegister(h)
+		return h
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "carasso", Subsystem: "projector", Name: name, Help: help}, labels)
+		r.MustRegister(c)
+		return c
+	}
+	return &ProjectorMetrics{
+		freshness:      histogram("freshness_seconds", "From a receiver's acceptance to readable in a tile.", 0.125),
+		eventFreshness: histogram("event_freshness_seconds", "From an event, by the vehicle's clock, to readable in a tile.", 0.125),
+		pass:           histogram("pass_seconds", "Duration of a pass.", 0.002),
+		tiles:          counter("tiles_total", "Tiles by result: published, outdated.", "layer", "result"),
+		errors:         counter("errors_total", "Failed passes.", "layer"),
+	}
+}
