@@ -1,62 +1,120 @@
 package tile
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/carasso/carasso/internal/problem"
 	"github.com/carasso/carasso/mapdata/road"
 )
 
-// HandlerConfig is what a Handler serves.
+// HandlerConfig is what a Handler serves and how much of it. The zero value of each limit stands for its
+// default.
 type HandlerConfig struct {
 	Objects  Objects
 	Live     Live
 	Manifest func() (road.Manifest, bool) // the map now in use; false: none yet
+	Hazards  HazardSource                 // of the stream of hazards; nil: there is no stream
 	Logger   *slog.Logger
+
+	// PointerTTL is for how long it is remembered what a tile's current version is, for
+	// deltas. Default 500 ms; below 0: not at all.
+	PointerTTL time.Duration
+	// StateBytes bounds the memory of the records that deltas are made from. Default 64 MiB.
+	StateBytes int
+	// MaxStreams bounds the clients of the stream of hazards. Default 1,024.
+	MaxStreams int
+	// HazardsEvery is the pace at which Hazards is asked while there are clients. Default 250 ms.
+	HazardsEvery time.Duration
+	// Heartbeat is the pace of comments that keep idle streams open. Default 15 s.
+	Heartbeat time.Duration
 }
 
-// handler answers requests for tiles.
-type handler struct {
-	HandlerConfig
+// Handler answers requests for tiles, deltas and hazards. Safe for concurrent use.
+type Handler struct {
+	cfg      HandlerConfig
+	routes   http.Handler
+	zip      zipPool
+	states   *stateCache
+	pointers *pointerCache
+	same     memo // whether two versions of a tile's roads are equal
+	hazards  *hazardHub
 }
 
-// NewHandler serves GET /v1/tiles.json (TileJSON 3.0 of one layer: ?layer=, default roads) and
-// GET /v1/tiles/{layer}/{z}/{x}/{y}.mvt: 200 with ETag, gzip'd for clients that take it;
-// 304 if they have it; 204 for a tile of the map without content; 404 outside of the
-// map, its zooms and its layers. Both may be read from any origin.
-func NewHandler(cfg HandlerConfig) http.Handler {
+// NewHandler serves, for any origin:
+//
+//   - GET /v1/tiles.json: TileJSON 3.0 of one layer (?layer=, default roads).
+//   - GET /v1/tiles/{layer}/{z}/{x}/{y}.mvt: 200 with ETag, gzip'd for clients that take it;
+//     304 if they have it; 204 for a tile of the map without content; 404 outside of the
+//     map, its zooms and its layers.
+//   - POST /v1/tiles:delta: what changed since the versions that a client holds, of up to
+//     MaxDeltaTiles tiles of zoom 14, in JSON or protobuf (tilepb.DeltaRequest), by Content-Type and Accept.
+//     A tile is named 14/x/y or by its quadkey; a layer is asked for by naming its version ("" or 0: nothing
+//     held), a tile without layers for all. Only what changed is answered; a full layer if the version is older
+//     than the layer's Horizon, or unknown. Of roads only the version is told, and whether the tile's roads are
+//     still the same; otherwise they are to be fetched as a tile. 400 with a pointer for what can't be
+//     understood; a tile outside of the map has an error of its own.
+//   - GET /v1/hazards/stream: hazards as server-sent events; see stream.
+//
+// Drain ends the streams.
+func NewHandler(cfg HandlerConfig) *Handler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &handler{cfg}
+	cfg.PointerTTL = cmp.Or(cfg.PointerTTL, 500*time.Millisecond)
+	cfg.StateBytes = cmp.Or(cfg.StateBytes, 64<<20)
+	cfg.MaxStreams = cmp.Or(cfg.MaxStreams, 1024)
+	cfg.HazardsEvery = cmp.Or(cfg.HazardsEvery, 250*time.Millisecond)
+	cfg.Heartbeat = cmp.Or(cfg.Heartbeat, 15*time.Second)
+	h := &Handler{
+		cfg: cfg, states: newStateCache(cfg.StateBytes), pointers: &pointerCache{ttl: cfg.PointerTTL},
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/tiles.json", h.tileJSON)
 	mux.HandleFunc("GET /v1/tiles/{layer}/{z}/{x}/{file}", h.tile)
-	mux.HandleFunc("OPTIONS /v1/tiles.json", preflight)
-	mux.HandleFunc("OPTIONS /v1/tiles/{layer}/{z}/{x}/{file}", preflight)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Access-Control-Allow-Origin", "*")
-		w.Header().Set("Access-Control-Expose-Headers", "ETag, Last-Modified")
-		mux.ServeHTTP(w, r)
-	})
+	mux.HandleFunc("POST /v1/tiles:delta", h.delta)
+	if cfg.Hazards != nil {
+		h.hazards = newHazardHub(cfg.Hazards, cfg.HazardsEvery, cfg.Logger)
+		mux.HandleFunc("GET /v1/hazards/stream", h.stream)
+	}
+	mux.HandleFunc("OPTIONS /v1/", preflight)
+	h.routes = mux
+	return h
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Access-Control-Expose-Headers", "ETag, Last-Modified, Retry-After")
+	h.routes.ServeHTTP(w, r)
+}
+
+// Drain ends the streams of hazards, so that a shutdown need not wait for their clients,
+// and waits for what serves them. All else is still answered.
+func (h *Handler) Drain(ctx context.Context) error {
+	if h.hazards == nil {
+		return nil
+	}
+	return h.hazards.drain(ctx)
 }
 
 func preflight(w http.ResponseWriter, _ *http.Request) {
 	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "If-None-Match, Authorization")
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "If-None-Match, Authorization, Content-Type, Last-Event-ID")
 	h.Set("Access-Control-Max-Age", "86400")
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (h *handler) tile(w http.ResponseWriter, r *http.Request) {
-	m, ok := h.Manifest()
+func (h *Handler) tile(w http.ResponseWriter, r *http.Request) {
+	m, ok := h.cfg.Manifest()
 	if !ok {
 		problem.Write(w, problem.New(problem.ServiceUnavailable, "No map has been imported yet."))
 		return
@@ -87,7 +145,7 @@ func (h *handler) tile(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	body, err := h.Objects.Get(r.Context(), key)
+	body, err := h.cfg.Objects.Get(r.Context(), key)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && l.live:
 		// Two newer versions came between pointer and object.
@@ -108,22 +166,22 @@ func (h *handler) tile(w http.ResponseWriter, r *http.Request) {
 
 // locate is the ETag and the object of a tile's current version; key is "" for one
 // without content.
-func (h *handler) locate(r *http.Request, l layer, id ID, mapVersion string) (etag, key string, err error) {
+func (h *Handler) locate(r *http.Request, l layer, id ID, mapVersion string) (etag, key string, err error) {
 	if !l.live {
 		return `W/"` + mapVersion + `"`, ObjectKey(l.name, id, mapVersion), nil
 	}
-	ptr, _, err := readPointer(r.Context(), h.Live, LiveKey(l.name, id))
+	ptr, _, err := readPointer(r.Context(), h.cfg.Live, LiveKey(l.name, id))
 	if err != nil || ptr == nil || ptr.Key == "" {
 		return "", "", err
 	}
 	return `W/"` + ptr.ETag + `"`, ptr.Key, nil
 }
 
-func (h *handler) fail(w http.ResponseWriter, r *http.Request, id ID, err error) {
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, id ID, err error) {
 	if r.Context().Err() != nil {
 		return // the client is gone
 	}
-	h.Logger.ErrorContext(r.Context(), "tile not served", "layer", r.PathValue("layer"), "tile", id.String(), "error", err)
+	h.cfg.Logger.ErrorContext(r.Context(), "tile not served", "layer", r.PathValue("layer"), "tile", id.String(), "error", err)
 	w.Header().Del("Cache-Control")
 	problem.Write(w, problem.New(problem.ServiceUnavailable, "The tile can not be read now."))
 }
@@ -134,19 +192,7 @@ func parseID(r *http.Request) (ID, bool) {
 	if !ok {
 		return ID{}, false
 	}
-	var n [3]uint64
-	for i, s := range [3]string{r.PathValue("z"), r.PathValue("x"), y} {
-		v, err := strconv.ParseUint(s, 10, 32)
-		if err != nil || len(s) > 1 && s[0] == '0' || s[0] == '+' {
-			return ID{}, false
-		}
-		n[i] = v
-	}
-	if n[0] > MaxZoom {
-		return ID{}, false
-	}
-	id := ID{Z: uint8(n[0]), X: uint32(n[1]), Y: uint32(n[2])}
-	return id, id.Valid()
+	return idOf(r.PathValue("z"), r.PathValue("x"), y)
 }
 
 // matches is RFC 9110's weak comparison of If-None-Match.

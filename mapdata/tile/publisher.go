@@ -27,7 +27,7 @@ type Publisher struct {
 	objects Objects
 	live    Live
 	now     func() time.Time
-	zip     sync.Pool   // of *gzip.Writer
+	zip     zipPool
 	states  *stateCache // what was published last is what the next publication builds on
 }
 
@@ -35,18 +35,25 @@ type Publisher struct {
 func NewPublisher(objects Objects, live Live) *Publisher {
 	return &Publisher{
 		objects: objects, live: live, now: time.Now,
-		zip:    sync.Pool{New: func() any { return newGzip() }},
 		states: newStateCache(publisherCacheBytes),
 	}
 }
 
-func newGzip() *gzip.Writer {
+// zipPool keeps compressors; the zero value is ready.
+type zipPool struct{ pool sync.Pool }
+
+func (p *zipPool) get() *gzip.Writer {
+	if w, ok := p.pool.Get().(*gzip.Writer); ok {
+		return w
+	}
 	w, err := gzip.NewWriterLevel(nil, 6)
 	if err != nil { // cannot be: 6 is a level
 		return gzip.NewWriter(nil)
 	}
 	return w
 }
+
+func (p *zipPool) put(w *gzip.Writer) { p.pool.Put(w) }
 
 // Compress is a tile as it is stored.
 func Compress(w *gzip.Writer, mvt []byte) ([]byte, error) {
@@ -240,11 +247,8 @@ func (p *Publisher) store(ctx context.Context, pub *publication, key string) err
 	if pub.stored[key] {
 		return nil
 	}
-	w, ok := p.zip.Get().(*gzip.Writer)
-	if !ok {
-		w = newGzip()
-	}
-	defer p.zip.Put(w)
+	w := p.zip.get()
+	defer p.zip.put(w)
 	body, err := Compress(w, pub.mvt)
 	if err != nil {
 		return fmt.Errorf("compress %s: %w", key, err)

@@ -15,7 +15,7 @@ import (
 const maxTile = 16 << 20
 
 // send writes a stored tile: as it is to clients that take gzip, else decompressed.
-func (h *handler) send(w http.ResponseWriter, r *http.Request, id ID, body []byte) {
+func (h *Handler) send(w http.ResponseWriter, r *http.Request, id ID, body []byte) {
 	header := w.Header()
 	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
 		header.Set("Content-Encoding", "gzip")

@@ -117,8 +117,8 @@ type vectorLayer struct {
 // tileJSON answers with the document of one layer, by default roads. A TileJSON's
 // addresses are alternatives for the same content, so each layer has its own document;
 // the member layers lists them.
-func (h *handler) tileJSON(w http.ResponseWriter, r *http.Request) {
-	m, ok := h.Manifest()
+func (h *Handler) tileJSON(w http.ResponseWriter, r *http.Request) {
+	m, ok := h.cfg.Manifest()
 	if !ok {
 		problem.Write(w, problem.New(problem.ServiceUnavailable, "No map has been imported yet."))
 		return

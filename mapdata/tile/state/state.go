@@ -8,8 +8,13 @@ import (
 	"slices"
 )
 
-// MaxValue bounds a record's value in bytes.
-const MaxValue = 255
+const (
+	// MaxValue bounds a record's value in bytes.
+	MaxValue = 255
+	// MaxTombstones is how many records that are gone a state knows; with more, the horizon
+	// draws nearer.
+	MaxTombstones = 8192
+)
 
 // Record is what is told of one thing.
 type Record struct {
@@ -87,6 +92,7 @@ func (s *State) Advance(version int64, records []Record, horizon int64) *State {
 		return s
 	}
 	next.keep(s.Tombstones)
+	next.bound()
 	// Who may ask holds Oldest at least: finer differences before it tell nothing.
 	for i := range next.Records {
 		next.Records[i].Changed = max(next.Records[i].Changed, next.Oldest)
@@ -103,6 +109,20 @@ func (s *State) keep(older []Tombstone) {
 		s.Tombstones = append(s.Tombstones, t)
 	}
 	slices.SortFunc(s.Tombstones, func(a, b Tombstone) int { return cmp.Compare(a.Key, b.Key) })
+}
+
+// bound forgets the oldest of too many tombstones.
+func (s *State) bound() {
+	if len(s.Tombstones) <= MaxTombstones {
+		return
+	}
+	at := make([]int64, len(s.Tombstones))
+	for i, t := range s.Tombstones {
+		at[i] = t.Removed
+	}
+	slices.Sort(at)
+	s.Oldest = max(s.Oldest, at[len(at)-MaxTombstones-1])
+	s.Tombstones = slices.DeleteFunc(s.Tombstones, func(t Tombstone) bool { return t.Removed <= s.Oldest })
 }
 
 func (s *State) holds(key uint64) bool {
