@@ -8,13 +8,19 @@ import (
 
 	"github.com/carasso/carasso/internal/eval"
 	"github.com/carasso/carasso/internal/eval/kubicka"
+	"github.com/carasso/carasso/internal/eval/nds"
+	"github.com/carasso/carasso/internal/eval/openxc"
 	"github.com/carasso/carasso/internal/eval/sumo"
+	"github.com/carasso/carasso/internal/eval/twizy"
 )
 
 // evalCmd groups the scoring against ground truth; one subcommand a set.
 type evalCmd struct {
 	Kubicka evalKubickaCmd `cmd:"" help:"Map matching: real tracks with true routes."`
 	Sumo    evalSumoCmd    `cmd:"" help:"Map matching and speeds: simulated traffic with its truth."`
+	Twizy   evalTwizyCmd   `cmd:"" help:"Speed limits: real trips with the posted limit."`
+	Nds     evalNdsCmd     `cmd:"" help:"Hard braking: real drives with labelled events."`
+	Openxc  evalOpenxcCmd  `cmd:"" help:"Wet roads: a real trace with the wipers' state."`
 }
 
 // evalFlags are what every set takes.
@@ -81,4 +87,37 @@ func (c *evalSumoCmd) Run(ctx context.Context) error {
 		Options: c.options("sumo"), Map: c.Map, Batch: max(c.Batch, 1), LeadIn: max(c.LeadIn, 0), Draw: c.Draw,
 		Noise: sumo.Noise{PositionM: c.PositionM, TauS: c.Tau, HeadingDeg: c.HeadingDeg, SpeedMPS: c.SpeedMPS, Seed: c.Seed},
 	}))
+}
+
+// evalTwizyCmd scores what driven speeds tell of the posted limit.
+type evalTwizyCmd struct {
+	evalFlags `embed:""`
+	Map       string `type:"existingfile" help:"OSM extract of the region, to match to its roads; default: cells of the ground."`
+	UrbanKMH  uint8  `name:"urban-kmh" default:"60" help:"The country's limit in towns."`
+	Least     int    `default:"5" help:"Samples that a place must have."`
+}
+
+// Run implements the subcommand.
+func (c *evalTwizyCmd) Run(ctx context.Context) error {
+	return printReport(twizy.Run(ctx, twizy.Config{Options: c.options("twizy"), Map: c.Map, UrbanKMH: c.UrbanKMH, MinSpeed: c.Least}))
+}
+
+// evalNdsCmd scores the detection of hard braking.
+type evalNdsCmd struct {
+	evalFlags `embed:""`
+}
+
+// Run implements the subcommand.
+func (c *evalNdsCmd) Run(ctx context.Context) error {
+	return printReport(nds.Run(ctx, c.options("nds")))
+}
+
+// evalOpenxcCmd shows what becomes of an OpenXC trace.
+type evalOpenxcCmd struct {
+	evalFlags `embed:""`
+}
+
+// Run implements the subcommand.
+func (c *evalOpenxcCmd) Run(ctx context.Context) error {
+	return printReport(openxc.Run(ctx, c.options("openxc")))
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"github.com/carasso/carasso/mapdata"
 	"github.com/carasso/carasso/mapdata/road"
 )
 
@@ -84,4 +85,18 @@ func (o *Memory) Put(_ context.Context, key string, body []byte, _, _ string) er
 	}
 	o.m[key] = body
 	return nil
+}
+
+// ImportMap reads an OSM extract into memory: whole as a graph, and in partitions.
+func ImportMap(ctx context.Context, path string) (*road.Graph, *road.Store, error) {
+	var objects Memory
+	if _, err := mapdata.ImportFile(ctx, path, &objects, mapdata.ImportOptions{}); err != nil {
+		return nil, nil, err
+	}
+	store, err := road.OpenStore(ctx, &objects, road.StoreConfig{})
+	if err != nil {
+		return nil, nil, err
+	}
+	graph, _, err := road.LoadGraph(ctx, &objects)
+	return graph, store, err
 }

@@ -1,8 +1,11 @@
 package eval
 
 import (
+	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 )
 
 // Median is the middle value, NaN of none.
@@ -41,4 +44,18 @@ func Share[T int | int64 | uint64 | float64](part, whole T) float64 {
 		return math.NaN()
 	}
 	return 100 * float64(part) / float64(whole)
+}
+
+// Counts is a list of counts by name, "12 late, 3 broken"; "none" if there are none.
+func Counts(counts map[string]int) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if counts[name] != 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[name], name))
+		}
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
 }

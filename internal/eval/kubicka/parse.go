@@ -15,12 +15,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/carasso/carasso/internal/eval"
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/telemetry"
 )
-
-// ErrFormat is wrapped by every error about a file that is not of the set's form.
-var ErrFormat = errors.New("not of the set's form")
 
 // maxRows bounds each file.
 const maxRows = 1 << 24
@@ -56,7 +54,7 @@ func ReadCase(dir string) (*Case, error) {
 		}
 	}
 	if len(c.Route) == 0 || len(c.Track) == 0 {
-		return nil, fmt.Errorf("%s: %w: an empty track or route", dir, ErrFormat)
+		return nil, fmt.Errorf("%s: %w: an empty track or route", dir, eval.ErrFormat)
 	}
 	for i := 1; i < len(c.Route); i++ {
 		if c.Arcs[c.Route[i-1]].To != c.Arcs[c.Route[i]].From {
@@ -176,24 +174,24 @@ func eachLine(r io.Reader, n int, visit func([]float64) error) error {
 			continue
 		}
 		if rows++; rows > maxRows {
-			return fmt.Errorf("%w: more than %d lines", ErrFormat, maxRows)
+			return fmt.Errorf("%w: more than %d lines", eval.ErrFormat, maxRows)
 		}
 		if len(fields) < n {
-			return fmt.Errorf("%w: line %d: %d numbers, expected %d", ErrFormat, line, len(fields), n)
+			return fmt.Errorf("%w: line %d: %d numbers, expected %d", eval.ErrFormat, line, len(fields), n)
 		}
 		for i := range values {
 			v, err := strconv.ParseFloat(fields[i], 64)
 			if err != nil {
-				return fmt.Errorf("%w: line %d: %q is no number", ErrFormat, line, fields[i])
+				return fmt.Errorf("%w: line %d: %q is no number", eval.ErrFormat, line, fields[i])
 			}
 			values[i] = v
 		}
 		if err := visit(values); err != nil {
-			return fmt.Errorf("%w: line %d: %w", ErrFormat, line, err)
+			return fmt.Errorf("%w: line %d: %w", eval.ErrFormat, line, err)
 		}
 	}
 	if err := sc.Err(); err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
+		return fmt.Errorf("%w: %w", eval.ErrFormat, err)
 	}
 	return nil
 }

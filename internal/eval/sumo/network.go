@@ -10,11 +10,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/carasso/carasso/internal/eval"
 	"github.com/carasso/carasso/mapdata/geo"
 )
-
-// ErrFormat is wrapped by every error about a file that is not of the set's form.
-var ErrFormat = errors.New("not of the set's form")
 
 // SEdge is a directed edge of SUMO's network.
 type SEdge struct {
@@ -30,7 +28,7 @@ func ReadNodes(r io.Reader) (map[string]geo.Point, error) {
 	err := elements(r, "node", func(at attributes) error {
 		p, err := place(at["x"], at["y"])
 		if err != nil {
-			return fmt.Errorf("%w: node %q: %w", ErrFormat, at["id"], err)
+			return fmt.Errorf("%w: node %q: %w", eval.ErrFormat, at["id"], err)
 		}
 		nodes[at["id"]] = p
 		return nil
@@ -47,7 +45,7 @@ func ReadEdges(r io.Reader, nodes map[string]geo.Point) ([]SEdge, error) {
 		if at["speed"] != "" {
 			v, err := strconv.ParseFloat(at["speed"], 64)
 			if err != nil {
-				return fmt.Errorf("%w: edge %q: speed %q", ErrFormat, e.ID, at["speed"])
+				return fmt.Errorf("%w: edge %q: speed %q", eval.ErrFormat, e.ID, at["speed"])
 			}
 			e.LimitMPS = v
 		}
@@ -56,7 +54,7 @@ func ReadEdges(r io.Reader, nodes map[string]geo.Point) ([]SEdge, error) {
 			lat, _, _ := strings.Cut(rest, ",") // a height may follow
 			p, err := place(lon, lat)
 			if err != nil {
-				return fmt.Errorf("%w: edge %q: %w", ErrFormat, e.ID, err)
+				return fmt.Errorf("%w: edge %q: %w", eval.ErrFormat, e.ID, err)
 			}
 			e.Shape = append(e.Shape, p)
 		}
@@ -95,7 +93,7 @@ func ReadMeans(r io.Reader) ([]Mean, error) {
 			return means, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+			return nil, fmt.Errorf("%w: %w", eval.ErrFormat, err)
 		}
 		e, ok := t.(xml.StartElement)
 		if !ok {
@@ -122,7 +120,7 @@ func ReadMeans(r io.Reader) ([]Mean, error) {
 			means = append(means, m)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s %q: %w", ErrFormat, e.Name.Local, at["id"], err)
+			return nil, fmt.Errorf("%w: %s %q: %w", eval.ErrFormat, e.Name.Local, at["id"], err)
 		}
 	}
 }
@@ -146,7 +144,7 @@ func elements(r io.Reader, name string, visit func(attributes) error) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrFormat, err)
+			return fmt.Errorf("%w: %w", eval.ErrFormat, err)
 		}
 		if e, ok := t.(xml.StartElement); ok && e.Name.Local == name {
 			if err := visit(attributesOf(e)); err != nil {

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/carasso/carasso/internal/eval"
-	"github.com/carasso/carasso/mapdata"
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/match"
 	"github.com/carasso/carasso/mapdata/road"
@@ -116,14 +115,7 @@ func (s *set) loadMap(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	s.mapFile = filepath.Base(path)
-	var objects eval.Memory
-	if _, err := mapdata.ImportFile(ctx, path, &objects, mapdata.ImportOptions{}); err != nil {
-		return fmt.Errorf("import %s: %w", path, err)
-	}
-	if s.store, err = road.OpenStore(ctx, &objects, road.StoreConfig{}); err != nil {
-		return err
-	}
-	s.graph, _, err = road.LoadGraph(ctx, &objects)
+	s.graph, s.store, err = eval.ImportMap(ctx, path)
 	return err
 }
 

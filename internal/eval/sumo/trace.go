@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/carasso/carasso/internal/eval"
 	"github.com/carasso/carasso/mapdata/geo"
 )
 
@@ -45,23 +46,23 @@ func ReadTraffic(obs, truth io.Reader, progress func(rows int)) (*Traffic, error
 	var fb [3][]byte
 	for line := 2; a.Scan(); line++ {
 		if !b.Scan() {
-			return nil, fmt.Errorf("%w: line %d: the truth ends before the observations", ErrFormat, line)
+			return nil, fmt.Errorf("%w: line %d: the truth ends before the observations", eval.ErrFormat, line)
 		}
 		if !split(a.Bytes(), fa[:]) || !split(b.Bytes(), fb[:]) {
-			return nil, fmt.Errorf("%w: line %d: too few columns", ErrFormat, line)
+			return nil, fmt.Errorf("%w: line %d: too few columns", eval.ErrFormat, line)
 		}
 		if !bytes.Equal(fa[1], fb[1]) {
-			return nil, fmt.Errorf("%w: line %d: observation and truth are of different cars", ErrFormat, line)
+			return nil, fmt.Errorf("%w: line %d: observation and truth are of different cars", eval.ErrFormat, line)
 		}
 		var v [5]float64
 		for i, field := range [...][]byte{fa[0], fa[2], fa[3], fa[4], fa[5]} {
 			var err error
 			if v[i], err = strconv.ParseFloat(string(field), 64); err != nil {
-				return nil, fmt.Errorf("%w: line %d: %q is no number", ErrFormat, line, field)
+				return nil, fmt.Errorf("%w: line %d: %q is no number", eval.ErrFormat, line, field)
 			}
 		}
 		if !(v[0] >= 0 && v[0] < 1e9 && v[1] >= -90 && v[1] <= 90 && v[2] >= -180 && v[2] <= 180 && v[3] >= 0 && v[3] <= 150 && v[4] >= 0 && v[4] <= 360) {
-			return nil, fmt.Errorf("%w: line %d: a value out of range", ErrFormat, line)
+			return nil, fmt.Errorf("%w: line %d: a value out of range", eval.ErrFormat, line)
 		}
 		edge := fb[2]
 		if i := bytes.LastIndexByte(edge, '_'); i >= 0 {
@@ -82,7 +83,7 @@ func ReadTraffic(obs, truth io.Reader, progress func(rows int)) (*Traffic, error
 		car := &t.Cars[c]
 		ms := int64(v[0]*1000 + 0.5)
 		if n := len(car.Rows); n > 0 && ms < car.Rows[n-1].T {
-			return nil, fmt.Errorf("%w: line %d: time falls", ErrFormat, line)
+			return nil, fmt.Errorf("%w: line %d: time falls", eval.ErrFormat, line)
 		}
 		car.Rows = append(car.Rows, Row{
 			T: ms, At: geo.At(v[1], v[2]),
@@ -94,7 +95,7 @@ func ReadTraffic(obs, truth io.Reader, progress func(rows int)) (*Traffic, error
 	}
 	for _, sc := range [...]*bufio.Scanner{a, b} {
 		if err := sc.Err(); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+			return nil, fmt.Errorf("%w: %w", eval.ErrFormat, err)
 		}
 	}
 	return t, nil
