@@ -139,7 +139,7 @@ func (m *Matcher) place(c *column, slot int32, samples []telemetry.Sample) {
 			forward += dir.cost * (1 - cos)
 			backward += dir.cost * (1 + cos)
 			fits = fits || d2 <= fit2 && (span.Forward() && cos > alignedCos || span.Backward() && cos < -alignedCos)
-			if d2 <= wrong2 && (!span.Forward() && cos > alignedCos || !span.Backward() && cos < -alignedCos) {
+			if d2 <= wrong2 && dir.moving && (!span.Forward() && cos > alignedCos || !span.Backward() && cos < -alignedCos) {
 				against = true
 				kept = append(kept, span) // never beyond what was read
 			}
@@ -190,7 +190,11 @@ func (m *Matcher) prune(c *column, part *road.Partition, s *telemetry.Sample) {
 	best := unreached()
 	for k := range all {
 		if s.Has&telemetry.HasSpeed != 0 {
-			all[k].emission += float32(fastCost(speedMPS(s), part.Class(all[k].index)))
+			v := speedMPS(s)
+			all[k].emission += float32(fastCost(v, part.Class(all[k].index)))
+			if v < minSpeedMPS {
+				all[k].emission += standBehindCost * max(1-all[k].offset/standBehindM, 0)
+			}
 		}
 		best = min(best, all[k].emission)
 	}

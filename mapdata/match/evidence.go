@@ -11,19 +11,23 @@ import (
 // the cost of going at right angles to it; 0: nothing is known.
 type direction struct {
 	x, y, cost float64
+	moving     bool
 }
 
-// travel is the direction of travel at a sample: the reported heading while the vehicle
-// moves, else the way from the sample before to the one after.
+// travel is the direction of travel at a sample: the reported heading, or while the
+// vehicle moves the way from the sample before to the one after.
 func travel(samples []telemetry.Sample, i int) direction {
 	s := &samples[i]
 	moving := s.Has&telemetry.HasSpeed == 0 || speedMPS(s) >= minSpeedMPS
-	switch {
-	case !moving:
-		return direction{}
-	case s.Has&telemetry.HasHeading != 0:
+	if s.Has&telemetry.HasHeading != 0 {
 		sin, cos := math.Sincos(float64(s.HeadingCDeg) * (math.Pi / 18000))
-		return direction{sin, cos, headingCost}
+		if !moving {
+			return direction{x: sin, y: cos, cost: standingCost}
+		}
+		return direction{sin, cos, headingCost, true}
+	}
+	if !moving {
+		return direction{}
 	}
 	before, after := max(i-1, 0), min(i+1, len(samples)-1)
 	if s.T-samples[before].T > maxMoveMS {
@@ -41,7 +45,7 @@ func travel(samples []telemetry.Sample, i int) direction {
 	}
 	// Half of the usual weight when the movement is three sigmas.
 	r := l / (3 * sigma(s))
-	return direction{x / l, y / l, movementCost * r * r / (1 + r*r)}
+	return direction{x / l, y / l, movementCost * r * r / (1 + r*r), true}
 }
 
 func point(s *telemetry.Sample) geo.Point { return geo.Point{LatE7: s.LatE7, LonE7: s.LonE7} }

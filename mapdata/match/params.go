@@ -33,8 +33,9 @@ const (
 
 	// Direction of travel.
 	headingCost  = 8.0 // times 1-cos of the difference: 1/sigma², sigma 20°
+	standingCost = 1.5 // the same for the heading that a standing car reports: better than a guess, no more
 	movementCost = 3.0 // the most for the direction between positions, where no heading is reported
-	minSpeedMPS  = 2.0 // below it a reported heading means nothing
+	minSpeedMPS  = 2.0 // below it a vehicle counts as standing
 	minMoveM     = 8.0 // below it the direction between two positions means nothing
 	maxMoveMS    = 10_000
 
@@ -43,6 +44,10 @@ const (
 	fastSlackMS = 3.0 // m/s
 	fastScaleMS = 3.0 // m/s a nat
 	maxFastCost = 4.0
+
+	// A car stands before junctions rather than just behind them.
+	standBehindCost = 1.5  // right behind one, falling to none
+	standBehindM    = 20.0 // at this distance
 
 	// Movement: exponential in the difference between the way on the road and the straight
 	// one (or the one that the speeds say); the scale grows with both, since roads bend
