@@ -51,28 +51,31 @@ const MaxWindow = time.Hour
 //
 // Off is the same for all categories that need several vehicles. Event: 0.07, of which 0.02
 // are false alarms of sound vehicles and 0.05 are defective vehicles that report everywhere.
-// Signal: 0.005, a hazard light, fog lamp or intervention without cause. Strong: 0.0002, both by chance
-// (0.07 × 0.005, less what the collector sorts out). On does not describe one fleet but the least favourable
-// that should be recognised: half the vehicles report with both event and signal. Hence the weights
-// (natural logarithms): strong +7.8, signal alone +3.6, event alone +1.5, nothing −3.8.
+// Signal: 0.005, a hazard light, fog light or intervention without cause. Strong: 0.0002, both by chance
+// (0.07 × 0.005 = 0.00035, less what the Collector sorts out). On does not describe one fleet but
+// one that may be relied on less than the simulated one: half the vehicles report with event and signal, 5 % notice
+// nothing. Hence the weights (natural logarithms): strong +7.8, signal alone +3.5, event alone +1.4,
+// nothing −2.9.
 //
-// With the prior of 3·10⁻⁴ (−8.1) and publication at 0.8 (+1.4) that means: two strong reports publish, or
-// a strong and a signal, or three signals; events alone need seven in a row, which at 7 % of
-// false ones happens once in 10⁸ passes. Within three passes nobody could publish events alone safely: three false
-// ones in a row come 0.02³ × 120,000 = 1 time in 1,000 hours of 120 passes.
+// With the prior of 3·10⁻⁴ (−8.1) and publication at 0.7 (+0.8) that means: two strong reports publish, or
+// a strong one and any other, or three signals. Events alone take seven in a row (6.5 × 1.4 = 9), which false
+// ones at 7 % do once in 10⁸ passes. Fewer would not be safe: three in a row, at 2 % of false alarms only,
+// come 0.02³ × 120,000 = 1 time in 1,000 hours of 120 passes, and four at 7 % three times.
 //
 // The half-life bounds what past reports can weigh: a hazard ends within a minute with probability h =
 // 1 − 2^(−1 min / half-life), so after a minute the log-odds are at most ln((1−h)/h): 2.6 at 10 minutes,
-// 3.8 at 30. Three clean passes take 3 × nothing, more than that and as much as End asks for.
+// 3.3 at 20. Three clean passes weigh −8.8 and so leave less than End (0.15, −1.7); two mostly do, one does when
+// the last report is old.
 //
-// Road works are reported by events alone, so these must suffice: On says that 70 % send one, and 30 % nothing
-// (weights +2.3 and −1.1); they are published later, at a lower prior, and end early.
+// Road works have no raw signal but their signs, so events must suffice: On says that 76 % of the vehicles send one and
+// 20 % notice nothing (weights +2.4 and −1.5), the prior is lower (six events in a row publish), and End
+// higher, so that three clean passes end them too.
 // One strong report of a wrong-way driver is published at once: its Off is what the matcher takes for one on a motorway
-// (10⁻⁶). Three or more on the same segment within the window are an error of the map or a diversion.
+// (10⁻⁷). Three or more on the same segment within the window are an error of the map or a diversion.
 func DefaultConfig() Config {
 	usual := Params{
-		On: Rates{Strong: 0.48, Signal: 0.17, Event: 0.28}, Off: Rates{Strong: 0.0002, Signal: 0.005, Event: 0.07},
-		Prior: 3e-4, HalfLife: 10 * time.Minute, Publish: 0.8, End: 0.15, MinVehicles: 2,
+		On: Rates{Strong: 0.50, Signal: 0.17, Event: 0.28}, Off: Rates{Strong: 0.0002, Signal: 0.005, Event: 0.07},
+		Prior: 3e-4, HalfLife: 10 * time.Minute, Publish: 0.7, End: 0.15, MinVehicles: 2,
 	}
 	c := Config{Window: MaxWindow, Ahead: 5 * time.Minute}
 	set := func(h telemetry.Hazard, halfLife time.Duration, change func(*Params)) {
@@ -84,7 +87,7 @@ func DefaultConfig() Config {
 		c.Categories[h] = p
 	}
 	set(telemetry.SlipperyRoad, 10*time.Minute, nil)
-	set(telemetry.Obstacle, 5*time.Minute, nil)
+	set(telemetry.Obstacle, 10*time.Minute, nil)
 	set(telemetry.Accident, 15*time.Minute, nil)
 	set(telemetry.Blockage, 15*time.Minute, nil)
 	set(telemetry.BrokenDownVehicle, 10*time.Minute, nil)
@@ -92,7 +95,7 @@ func DefaultConfig() Config {
 	set(telemetry.ExceptionalWeather, 10*time.Minute, nil)
 	set(telemetry.HardBraking, 5*time.Minute, func(p *Params) { p.MinVehicles = 3 })
 	set(telemetry.RoadWorks, 10*time.Minute, func(p *Params) {
-		p.On, p.Prior, p.End, p.MinVehicles = Rates{Strong: 0.02, Signal: 0.02, Event: 0.66}, 1e-5, 0.35, 3
+		p.On, p.Prior, p.End, p.MinVehicles = Rates{Strong: 0.02, Signal: 0.02, Event: 0.76}, 1e-5, 0.35, 3
 	})
 	set(telemetry.WrongWayDriver, 4*time.Minute, func(p *Params) {
 		p.Off = Rates{Strong: 1e-7, Signal: 0.005, Event: 0.07}
