@@ -34,7 +34,8 @@ type car struct {
 const (
 	accelMPS2   = 2.0
 	brakeMPS2   = 2.5 // comfortable, planned ahead
-	hardMPS2    = 5.0 // when plans fail
+	firmMPS2    = 2.8 // when plans fail
+	hardMPS2    = 6.0 // when something is in the way
 	arriveMPS   = 4.0
 	minSpeedMPS = 1.5
 )
@@ -80,7 +81,11 @@ func (s *Simulation) drive(c *car, dt float32, ms int64) (arrived bool) {
 	if before < want {
 		c.speedMPS = min(want, before+accelMPS2*dt)
 	} else {
-		c.speedMPS = max(want, before-hardMPS2*dt)
+		brake := float32(firmMPS2)
+		if c.hazard != telemetry.HazardUnknown && inTheWay(c.hazard) {
+			brake = hardMPS2
+		}
+		c.speedMPS = max(want, before-brake*dt)
 	}
 	c.offsetM += (before + c.speedMPS) / 2 * dt
 	for c.offsetM >= a.lengthM {
@@ -97,6 +102,16 @@ func (s *Simulation) drive(c *car, dt float32, ms int64) (arrived bool) {
 		a = &s.net.arcs[c.arc]
 	}
 	return false
+}
+
+// inTheWay reports whether a hazard makes cars brake hard.
+func inTheWay(h telemetry.Hazard) bool {
+	switch h {
+	case telemetry.Obstacle, telemetry.Accident, telemetry.Blockage, telemetry.BrokenDownVehicle, telemetry.HardBraking:
+		return true
+	default:
+		return false
+	}
 }
 
 // mistake is the arc by which the car leaves a junction: next, or rarely a one-way road in

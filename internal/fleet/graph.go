@@ -35,21 +35,12 @@ func NewNetwork(g *road.Graph) (*Network, error) {
 	return Build(g.NumNodes(), roads)
 }
 
-// stretch names the roads that one decision about a limit was made for: those of one name,
-// class and limit within about a kilometre. A road without a name stands alone.
+// stretch names the roads that one decision about a limit was made for: those of one class
+// and limit within about a kilometre, so that no short piece between two junctions, and no
+// roundabout, has a limit of its own.
 func stretch(s *road.Segment, limitKMH uint8) uint64 {
-	if s.Name == "" && s.Ref == "" {
-		return uint64(s.ID)
-	}
-	h := uint64(s.Class)<<8 | uint64(limitKMH)
-	for _, t := range [2]string{s.Name, s.Ref} {
-		for _, c := range []byte(t) {
-			h = mix(h ^ uint64(c))
-		}
-		h = mix(h)
-	}
 	cell := geo.TileAt(s.Shape[len(s.Shape)/2], stretchZoom)
-	return max(mix(h^uint64(cell.Quadkey())), 1)
+	return max(mix(uint64(cell.Quadkey())<<16|uint64(s.Class)<<8|uint64(limitKMH)), 1)
 }
 
 // stretchZoom is the zoom of the tiles that bound a stretch.

@@ -101,8 +101,10 @@ func (s *Simulation) chassis(c *car, o *telemetry.Sample, has telemetry.Field, b
 		case 3:
 			o.On |= telemetry.TCSActive
 		}
-	case telemetry.Obstacle, telemetry.Accident, telemetry.Blockage, telemetry.BrokenDownVehicle, telemetry.HardBraking:
-		o.On |= telemetry.HazardLight
+	default:
+		if c.hazard != telemetry.HazardUnknown && inTheWay(c.hazard) {
+			o.On |= telemetry.HazardLight
+		}
 	}
 	if has&telemetry.HasBrake != 0 && brakeMPS2 > 0 {
 		o.BrakeCMPS2 = int16(min(brakeMPS2, 19) * 100)
@@ -142,7 +144,7 @@ func (s *Simulation) feelHazard(c *car, ms int64) {
 	if c.hazard == telemetry.HazardUnknown {
 		if c.rng.chance(s.cfg.FalseAlarms) {
 			kind := falseHazards[c.rng.intn(len(falseHazards))]
-			s.event(c, ms, telemetry.Event{Type: telemetry.HazardSeen, Hazard: kind, ConfidencePermille: uint16(400 + c.rng.intn(300))})
+			s.event(c, ms, telemetry.Event{Type: telemetry.HazardSeen, Hazard: kind, ConfidencePermille: uint16(550 + c.rng.intn(300))})
 		}
 		return
 	}

@@ -146,9 +146,7 @@ func (w *world) conditions(startMS, ms int64) conditions {
 		solar, h = math.Mod(hour+w.lonDeg/15+24, 24), float64(startMS+ms)/3.6e6
 	}
 	bump := func(at, width float64) float64 { return math.Exp(-(hour - at) * (hour - at) / (2 * width * width)) }
-	// Weather changes over hours: two waves whose phases the seed decides.
-	wave := math.Sin(2*math.Pi*(h/5+hash(w.seed, purposeWeather, 0))) + 0.6*math.Sin(2*math.Pi*(h/1.7+hash(w.seed, purposeWeather, 1)))
-	rain := math.Max(0, math.Min(100, (wave-0.5)*90))
+	rain := rainPercent(w.seed, h)
 	temp := 8 + 9*math.Sin(2*math.Pi*(hour-9)/24) - rain/25
 	return conditions{
 		peak:   float32(math.Min(1, bump(8, 0.9)+bump(17.5, 1.2))),
@@ -157,6 +155,24 @@ func (w *world) conditions(startMS, ms int64) conditions {
 		fog:    hash(w.seed, purposeWeather, 2) < 0.15 && bump(6, 2) > 0.3,
 		night:  solar >= NightFrom || solar < NightTo,
 	}
+}
+
+// rainPercent changes over hours: two waves whose phases the seed decides.
+func rainPercent(seed uint64, hours float64) float64 {
+	wave := math.Sin(2*math.Pi*(hours/5+hash(seed, purposeWeather, 0))) + 0.6*math.Sin(2*math.Pi*(hours/1.7+hash(seed, purposeWeather, 1)))
+	return math.Max(0, math.Min(100, (wave-0.5)*90))
+}
+
+// WetAt reports whether roads are wet at an instant, if the simulation follows the clock
+// (Config.DayStart below 0), by the seed of its truth.
+func WetAt(seed uint64, at time.Time) bool {
+	return uint8(rainPercent(seed, float64(at.UnixMilli())/3.6e6)) > wetPercent
+}
+
+// Weather is the rain everywhere at an instant, Unix ms, in percent, and whether there is fog.
+func (s *Simulation) Weather(unixMS int64) (rainPercent uint8, fog bool) {
+	c := s.world.conditions(s.startMS, unixMS-s.startMS)
+	return c.rain, c.fog
 }
 
 // Zone is the truth about a place where something is wrong from time to time.

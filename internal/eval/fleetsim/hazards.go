@@ -1,0 +1,295 @@
+package fleetsim
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/carasso/carasso/internal/eval"
+	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/road"
+	"github.com/carasso/carasso/telemetry"
+)
+
+// spellKey names one time that a zone was on.
+type spellKey struct {
+	session, zone int
+	sinceMS       int64
+}
+
+// spell is one time that a hazard was really there, with all who passed then and after,
+// until it was there again.
+type spell struct {
+	category        telemetry.Hazard
+	edge            road.Edge
+	fromMS, untilMS int64
+	during, after   []entry
+}
+
+// entry is a car that came upon the place of a hazard.
+type entry struct {
+	vehicle   int
+	bad       bool
+	ms        int64 // when
+	arrivedMS int64 // when its batch arrived
+	alarm     bool  // the batch reports a hazard
+}
+
+// pass notes who passed a zone.
+func (r *run) pass(session, zone int, edge road.Edge, e entry, h telemetry.Hazard, since, until int64) {
+	if h == telemetry.HazardUnknown {
+		if s := r.last[zone]; s != nil {
+			s.after = append(s.after, e)
+		}
+		return
+	}
+	k := spellKey{session, zone, since}
+	s := r.spells[k]
+	if s == nil {
+		s = &spell{category: h, edge: edge, fromMS: since, untilMS: until}
+		r.spells[k] = s
+	}
+	r.last[zone] = s
+	s.during = append(s.during, e)
+}
+
+// enoughCars is how many cars must have passed for a hazard to be expected to be published,
+// and clean for it to be expected gone.
+const enoughCars = 3
+
+// explainedMS is how long after a hazard's end its late reports may still arrive.
+const explainedMS = 5 * 60_000
+
+// hazardScore is how one arm did.
+type hazardScore struct {
+	due, prompt, published int // spells with enough passes
+	cars, seconds          []float64
+	dueGone, gone          int // published spells with enough clean passes after
+	lingered               []float64
+	places                 int // publications in all
+	beside                 int // of a hazard on a road that touches
+	everywhere             int // of weather that is so everywhere
+	other                  int // of another category than is there
+	falsely                int
+	wrongWay, wrongWayTrue int
+	byCategory             map[telemetry.Hazard]int
+}
+
+func (r *run) scoreHazards(_ context.Context, report *eval.Report) error {
+	var scores [arms]*hazardScore
+	for a := range arms {
+		scores[a] = r.scoreWatch(a)
+	}
+	t := eval.NewTable("Hazards", "", all.String(), sound.String())
+	row := func(what string, f func(*hazardScore) string) { t.Row(what, f(scores[all]), f(scores[sound])) }
+	row("times that one was there, passed by ≥ 3 cars", func(s *hazardScore) string { return fmt.Sprint(s.due) })
+	row("  published, %", func(s *hazardScore) string { return percent(s.published, s.due) })
+	row("  published within 3 passing cars, %", func(s *hazardScore) string { return percent(s.prompt, s.due) })
+	row("  cars that had passed then: median, p90", func(s *hazardScore) string { return quantiles(s.cars, 0) })
+	row("  seconds since the first came upon it: median, p90", func(s *hazardScore) string { return quantiles(s.seconds, 0) })
+	row("published ones passed clean by ≥ 3 cars after their end", func(s *hazardScore) string { return fmt.Sprint(s.dueGone) })
+	row("  gone within 60 s of the third, %", func(s *hazardScore) string { return percent(s.gone, s.dueGone) })
+	row("  seconds from the third to the end: median, p90", func(s *hazardScore) string { return quantiles(s.lingered, 0) })
+	row("publications, by road and category", func(s *hazardScore) string { return fmt.Sprint(s.places) })
+	row("  of fog or heavy rain, which is everywhere then", func(s *hazardScore) string { return fmt.Sprint(s.everywhere) })
+	row("  of another category than is there", func(s *hazardScore) string { return fmt.Sprint(s.other) })
+	row("  on a road that touches the one", func(s *hazardScore) string { return fmt.Sprint(s.beside) })
+	row("  where nothing is", func(s *hazardScore) string { return fmt.Sprint(s.falsely) })
+	row("road-hours driven (cell-hours)", func(s *hazardScore) string { return fmt.Sprint(r.hazards[all].hours) })
+	row("  false publications per 1,000", func(s *hazardScore) string { return fmt.Sprintf("%.3f", r.perThousand(s)) })
+	row("wrong-way drivers: warnings, of those true", func(s *hazardScore) string { return fmt.Sprintf("%d, %d", s.wrongWay, s.wrongWayTrue) })
+	report.Tables = append(report.Tables, t)
+	if s := scores[all]; len(s.byCategory) > 0 {
+		f := eval.NewTable("False publications by category, all cars", "", "N")
+		kinds := make([]telemetry.Hazard, 0, len(s.byCategory))
+		for h := range s.byCategory {
+			kinds = append(kinds, h)
+		}
+		slices.Sort(kinds)
+		for _, h := range kinds {
+			f.Row(h.String(), s.byCategory[h])
+		}
+		report.Tables = append(report.Tables, f)
+	}
+	s := scores[all]
+	report.Aims = append(report.Aims,
+		eval.Aim{Name: "hazards published within 3 passing cars", Want: 90, Got: share(s.prompt, s.due), Unit: "%", Places: 1, Least: true, Note: fmt.Sprintf("median %s cars", quantiles(s.cars, 0))},
+		eval.Aim{Name: "hazards gone within 60 s of 3 clean passes", Want: 95, Got: share(s.gone, s.dueGone), Unit: "%", Places: 1, Least: true},
+		eval.Aim{Name: "false hazards per 1,000 road-hours", Want: 0, Got: r.perThousand(s), Places: 3, Note: fmt.Sprintf("%d in all", s.falsely)},
+	)
+	return nil
+}
+
+func (r *run) perThousand(s *hazardScore) float64 {
+	return 1000 * float64(s.falsely) / float64(max(r.hazards[all].hours, 1))
+}
+
+func (r *run) scoreWatch(a arm) *hazardScore {
+	s := &hazardScore{byCategory: map[telemetry.Hazard]int{}}
+	on := map[road.Edge][]*publication{}
+	for _, p := range r.hazards[a].published {
+		on[p.edge] = append(on[p.edge], p)
+		r.explain(p, s)
+	}
+	for _, x := range r.sorted() {
+		r.scoreSpell(a, x, on[x.edge], s)
+	}
+	return s
+}
+
+// sorted are all spells, in order.
+func (r *run) sorted() []*spell {
+	var list []*spell
+	for _, x := range r.spells {
+		list = append(list, x)
+	}
+	slices.SortFunc(list, func(a, b *spell) int { return cmp.Or(cmp.Compare(a.fromMS, b.fromMS), cmp.Compare(a.edge, b.edge)) })
+	return list
+}
+
+// scoreSpell compares a hazard that was there with what was published about its road.
+func (r *run) scoreSpell(a arm, x *spell, on []*publication, s *hazardScore) {
+	if i, ok := r.ground.arcOf[x.edge]; !ok || r.ground.onMap[i] == road.NoIndex {
+		return // the map lacks or cuts the road: it can't be shown there
+	}
+	passed := arrivals(x.during, a, false)
+	var p *publication
+	for _, o := range on {
+		if o.category == x.category && o.fromMS <= x.untilMS+explainedMS && (o.toMS == 0 || o.toMS > x.fromMS) {
+			p = o
+			break
+		}
+	}
+	if len(passed) < enoughCars && p == nil {
+		return
+	}
+	s.due++
+	if p == nil {
+		return
+	}
+	s.published++
+	before, _ := slices.BinarySearch(passed, p.fromMS+1)
+	s.cars = append(s.cars, float64(before))
+	s.seconds = append(s.seconds, math.Max(0, float64(p.fromMS-x.during[0].ms)/1000))
+	if before <= enoughCars {
+		s.prompt++
+	}
+	clean := arrivals(x.after, a, true)
+	if len(clean) < enoughCars || p.fromMS > x.untilMS {
+		return
+	}
+	third := clean[enoughCars-1]
+	s.dueGone++
+	last := p
+	for _, o := range on { // it may have gone and come back
+		if o.category == x.category && o.fromMS > p.fromMS && o.fromMS <= third {
+			last = o
+		}
+	}
+	if last.toMS != 0 {
+		s.lingered = append(s.lingered, math.Max(0, float64(last.toMS-third)/1000))
+		if last.toMS <= third+60_000 {
+			s.gone++
+		}
+	}
+}
+
+// arrivals are when the reports of an arm's cars arrived, ascending.
+func arrivals(list []entry, a arm, clean bool) []int64 {
+	var out []int64
+	for _, e := range list {
+		if e.bad && a == sound || clean && (e.alarm || e.bad) {
+			continue
+		}
+		out = append(out, e.arrivedMS)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// explain tells whether something was there that a publication may come from.
+func (r *run) explain(p *publication, s *hazardScore) {
+	if p.category == telemetry.WrongWayDriver {
+		s.wrongWay++
+		for e, times := range r.wrong {
+			if e == p.edge || r.ground.near(e, p.edge) {
+				if slices.ContainsFunc(times, func(ms int64) bool { return ms <= p.fromMS && ms > p.fromMS-explainedMS }) {
+					s.wrongWayTrue++
+					return
+				}
+			}
+		}
+		return
+	}
+	s.places++
+	if r.everywhere(p) {
+		s.everywhere++
+		return
+	}
+	same, beside := false, false
+	for _, x := range r.spells {
+		if x.fromMS > p.fromMS || x.untilMS < p.fromMS-explainedMS {
+			continue
+		}
+		switch {
+		case x.edge == p.edge && x.category == p.category:
+			return
+		case x.edge == p.edge:
+			same = true
+		case p.edge != 0 && r.ground.near(x.edge, p.edge), p.cell != 0 && r.nearCell(x.edge, p.cell):
+			beside = true
+		}
+	}
+	switch {
+	case same:
+		s.other++
+	case beside:
+		s.beside++
+	default:
+		s.falsely++
+		s.byCategory[p.category]++
+	}
+}
+
+// The rain, in percent, from which on it is exceptional: wipers go fast.
+const heavyPercent = 60
+
+// everywhere reports whether the weather has been what a publication warns of.
+func (r *run) everywhere(p *publication) bool {
+	for ms := learn.MinuteStart(p.fromMS - explainedMS); ms <= p.fromMS; ms += learn.MinuteMS {
+		w := r.weather[ms]
+		if p.category == telemetry.ReducedVisibility && w.fog || p.category == telemetry.ExceptionalWeather && w.rainPercent > heavyPercent {
+			return true
+		}
+	}
+	return false
+}
+
+// nearCell reports whether a cell is within 100 m of a road of the truth.
+func (r *run) nearCell(e road.Edge, cell uint64) bool {
+	i, ok := r.ground.truth.Find(e)
+	if !ok {
+		return false
+	}
+	box, _ := learn.CellBox(cell)
+	return geo.BoxOf(r.ground.truth.Shape(i)).Expand(100).Intersects(box)
+}
+
+func share(part, whole int) float64 { return eval.Share(int64(part), int64(whole)) }
+
+func percent(part, whole int) string {
+	if whole == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f", share(part, whole))
+}
+
+func quantiles(v []float64, places int) string {
+	if len(v) == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.*f, %.*f", places, eval.Percentile(v, 0.5), places, eval.Percentile(v, 0.9))
+}
