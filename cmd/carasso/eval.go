@@ -7,6 +7,7 @@ import (
 	"runtime"
 
 	"github.com/carasso/carasso/internal/eval"
+	"github.com/carasso/carasso/internal/eval/bsm"
 	"github.com/carasso/carasso/internal/eval/kubicka"
 	"github.com/carasso/carasso/internal/eval/nds"
 	"github.com/carasso/carasso/internal/eval/openxc"
@@ -16,11 +17,13 @@ import (
 
 // evalCmd groups the scoring against ground truth; one subcommand a set.
 type evalCmd struct {
+	Fleet   evalFleetCmd   `cmd:"" help:"Everything learned: a simulated fleet with its truth."`
 	Kubicka evalKubickaCmd `cmd:"" help:"Map matching: real tracks with true routes."`
 	Sumo    evalSumoCmd    `cmd:"" help:"Map matching and speeds: simulated traffic with its truth."`
 	Twizy   evalTwizyCmd   `cmd:"" help:"Speed limits: real trips with the posted limit."`
 	Nds     evalNdsCmd     `cmd:"" help:"Hard braking: real drives with labelled events."`
 	Openxc  evalOpenxcCmd  `cmd:"" help:"Wet roads: a real trace with the wipers' state."`
+	Bsm     evalBsmCmd     `cmd:"" help:"Import of Basic Safety Messages (SAE J2735)."`
 }
 
 // evalFlags are what every set takes.
@@ -120,4 +123,14 @@ type evalOpenxcCmd struct {
 // Run implements the subcommand.
 func (c *evalOpenxcCmd) Run(ctx context.Context) error {
 	return printReport(openxc.Run(ctx, c.options("openxc")))
+}
+
+// evalBsmCmd shows what becomes of Basic Safety Messages.
+type evalBsmCmd struct {
+	evalFlags `embed:""`
+}
+
+// Run implements the subcommand.
+func (c *evalBsmCmd) Run(ctx context.Context) error {
+	return printReport(bsm.Run(ctx, c.options("bsm")))
 }

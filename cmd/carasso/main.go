@@ -21,7 +21,7 @@ type cli struct {
 	Receiver    receiverCmd    `cmd:"" help:"Run the receiver on AWS (or LocalStack)."`
 	Worker      workerCmd      `cmd:"" help:"Run a worker on AWS (or LocalStack)."`
 	Management  managementCmd  `cmd:"" help:"Run the management API and the portal on AWS (or LocalStack)."`
-	Fleet       fleetCmd       `cmd:"" help:"Drive a simulated fleet against a receiver, then verify what it sent."`
+	Fleet       fleetGroup     `cmd:"" help:"Drive a simulated fleet against a receiver, or send recorded drives to it."`
 	Map         mapCmd         `cmd:"" help:"Work with maps."`
 	Token       tokenCmd       `cmd:"" help:"Print a credential that the receiver or the management API accepts."`
 	Provision   provisionCmd   `cmd:"" help:"Create queue, dead-letter queue, bucket and table, and migrate the database."`
