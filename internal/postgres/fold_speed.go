@@ -18,8 +18,8 @@ type speedKey struct {
 	edge     uint64
 }
 
-// foldSpeeds merges a slot's minutes into the buckets of segment_speed, and those that are live into
-// live_speed.
+// foldSpeeds merges a slot's minutes into the buckets of segment_speed and the days of edge_day, and
+// those that are live into live_speed.
 func foldSpeeds(ctx context.Context, tx pgx.Tx, table string, now time.Time) (deltas, written int, err error) {
 	sums := map[speedKey]*learn.Speed{}
 	add := func(r *rawSpeed) error {
@@ -67,7 +67,18 @@ func foldSpeeds(ctx context.Context, tx pgx.Tx, table string, now time.Time) (de
 	if err != nil {
 		return 0, 0, err
 	}
+	if err := foldDays(ctx, tx, table); err != nil {
+		return 0, 0, err
+	}
 	return deltas, int(tag.RowsAffected()), foldLive(ctx, tx, table, now)
+}
+
+// foldDays adds a slot's minutes to the days of edge_day.
+func foldDays(ctx context.Context, tx pgx.Tx, table string) error {
+	_, err := tx.Exec(ctx, `INSERT INTO edge_day AS d SELECT date_trunc('day', minute, 'UTC') AS day, edge, sum(n), bit_or(v0), bit_or(v1)
+			FROM `+table+` GROUP BY 1, 2
+		ON CONFLICT (day, edge) DO UPDATE SET n = d.n + excluded.n, v0 = d.v0 | excluded.v0, v1 = d.v1 | excluded.v1`)
+	return err
 }
 
 // speedKeys are the keys as two arrays for unnest, and the bounds of the buckets.

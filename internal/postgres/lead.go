@@ -18,6 +18,7 @@ const (
 	RoleProjector                                      // publishes tiles
 	lockPartitions
 	lockFold
+	lockHazards
 )
 
 // errLeadLost is the cause of the context's end when leadership was lost.

@@ -58,7 +58,7 @@ func TestLiveSpeeds(t *testing.T) {
 			t.Errorf("live speeds from the %s (-want +got):\n%s", from, diff)
 		}
 		var passes []learn.Pass
-		must(t, db.Passes(ctx, []uint32{tile}, ago(15), now, func(e uint64, p learn.Pass) {
+		must(t, db.Passes(ctx, []uint64{edge, edge + 1}, ago(15), now, func(e uint64, p learn.Pass) {
 			if e != edge {
 				t.Errorf("a pass of segment %d", e)
 			}
@@ -107,8 +107,10 @@ func TestLiveRing(t *testing.T) {
 			t.Errorf("hour %d: live speeds = %+v, want %d samples", hour, got, want)
 		}
 	}
-	if n := count(t, db, "SELECT sum(n) FROM segment_speed"); n != 6*3 {
-		t.Errorf("%d samples in the buckets, want all 18", n)
+	for _, table := range []string{"segment_speed", "edge_day"} {
+		if n := count(t, db, "SELECT sum(n) FROM "+table); n != 6*3 {
+			t.Errorf("%d samples in %s, want all 18", n, table)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ const day = 24 * time.Hour
 type Retention struct {
 	Claims   time.Duration // idempotency; the accepted window and a day; default and least 8 days
 	Ledger   time.Duration // envelope, with voided_envelope and quarantine; default 90 days
-	Speeds   time.Duration // segment_speed and sensor_health; default 35 days
+	Speeds   time.Duration // segment_speed, edge_day and sensor_health; default 35 days
 	Evidence time.Duration // and what is learned from it alone; default 35 days
 	History  time.Duration // limit_change and decided map errors; default 400 days
 }
@@ -72,6 +72,7 @@ func (db *DB) dailies() []daily {
 		{"claim", uuidBound, r.Claims, ""},
 		{"envelope", timeBound, r.Ledger, ""},
 		{"segment_speed", timeBound, r.Speeds, rewritten},
+		{"edge_day", timeBound, r.Speeds, rewritten},
 		{"sensor_health", timeBound, r.Speeds, rewritten},
 		{"evidence", timeBound, r.Evidence, rewritten},
 	}
@@ -226,7 +227,8 @@ const (
 
 // What is learned from evidence that is gone is gone too, and its tiles are to be published anew.
 const (
-	expireLimits = `WITH gone AS (DELETE FROM learned_limit WHERE updated_at < $1 RETURNING edge)
+	expireLimits = `WITH gone AS (DELETE FROM learned_limit WHERE updated_at < $1 RETURNING edge, kmh), told AS (
+		INSERT INTO limit_change (edge, from_kmh, to_kmh, at) SELECT edge, kmh, 0, now() FROM gone WHERE kmh <> 0)
 		INSERT INTO dirty_tile SELECT DISTINCT 'limits', edge >> 25, now(), now() FROM gone ON CONFLICT DO NOTHING`
 	expireErrors = `WITH gone AS (DELETE FROM map_error WHERE updated_at < $1 AND status IN ('open', 'gone') RETURNING tile)
 		INSERT INTO dirty_tile SELECT DISTINCT 'errors', tile, now(), now() FROM gone ON CONFLICT DO NOTHING`

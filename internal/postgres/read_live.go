@@ -80,13 +80,22 @@ func (db *DB) LiveSpeeds(ctx context.Context, tiles []uint32, since, recent, unt
 	return wrap("read live speeds", err)
 }
 
-const passes = `SELECT edge, minute, bit_or(v0), bit_or(v1) FROM (` + liveRows + `) AS live GROUP BY edge, minute ORDER BY edge, minute`
+const passes = `SELECT edge, minute, bit_or(v0), bit_or(v1) FROM (
+	SELECT s.edge, s.minute, s.v0, s.v1 FROM unnest($1::bigint[]) AS e (edge) CROSS JOIN unnest($2::timestamptz[], $3::smallint[]) AS m (minute, ring)
+		JOIN LATERAL (SELECT * FROM live_speed x WHERE x.ring = m.ring AND x.minute = m.minute AND x.edge = e.edge) s ON true
+	UNION ALL
+	SELECT d.edge, d.minute, d.v0, d.v1 FROM segment_speed_delta d WHERE d.minute BETWEEN $4 AND $5 AND d.edge = ANY ($1)
+) AS live GROUP BY edge, minute ORDER BY edge, minute`
 
-// Passes tells who drove on the directed segments of the given z14 tiles in each minute that starts
-// from since to until, by edge and minute, not yet folded ones included. since is at most
-// LivePast ago.
-func (db *DB) Passes(ctx context.Context, tiles []uint32, since, until time.Time, each func(edge uint64, p learn.Pass)) error {
-	rows, err := db.pool.Query(ctx, passes, liveArgs(tiles, since, until)...)
+// Passes tells who drove on directed segments in each minute that starts from since to until, by edge
+// and minute, not yet folded ones included. since is at most LivePast ago.
+func (db *DB) Passes(ctx context.Context, edges []uint64, since, until time.Time, each func(edge uint64, p learn.Pass)) error {
+	if len(edges) == 0 {
+		return nil
+	}
+	args := liveArgs(nil, since, until)
+	args[0] = signed(edges)
+	rows, err := db.pool.Query(ctx, passes, args...)
 	if err != nil {
 		return wrap("read passes", err)
 	}
@@ -97,6 +106,45 @@ func (db *DB) Passes(ctx context.Context, tiles []uint32, since, until time.Time
 		return nil
 	})
 	return wrap("read passes", err)
+}
+
+// signed are ids as PostgreSQL takes them.
+func signed(ids []uint64) []int64 {
+	out := make([]int64, len(ids))
+	for i, id := range ids {
+		out[i] = int64(id)
+	}
+	return out
+}
+
+const dayPasses = `SELECT s.edge, s.day, s.n, s.v0, s.v1 FROM unnest($1::bigint[]) AS t (tile) CROSS JOIN unnest($2::timestamptz[]) AS b (day)
+	CROSS JOIN LATERAL (SELECT * FROM edge_day x WHERE x.day = b.day AND x.edge >= t.tile << 25 AND x.edge < (t.tile + 1) << 25) s
+	ORDER BY s.edge, s.day`
+
+// DayPasses tells who drove on the directed segments of z14 tiles on each UTC day from since's to
+// until's, by edge and day; only what is folded.
+func (db *DB) DayPasses(ctx context.Context, tiles []uint32, since, until time.Time, each func(edge uint64, dayMS, n int64, v learn.Vehicles)) error {
+	var days []time.Time
+	for d := since.UTC().Truncate(day); !d.After(until); d = d.Add(day) {
+		days = append(days, d)
+	}
+	rows, err := db.pool.Query(ctx, dayPasses, quadkeys(tiles), days)
+	if err != nil {
+		return wrap("read passes by day", err)
+	}
+	var edge, n, v0, v1 int64
+	var start time.Time
+	_, err = pgx.ForEachRow(rows, []any{&edge, &start, &n, &v0, &v1}, func() error {
+		each(uint64(edge), start.UnixMilli(), n, learn.Vehicles{uint64(v0), uint64(v1)})
+		return nil
+	})
+	return wrap("read passes by day", err)
+}
+
+// DrivenTiles lists the z14 tiles that were driven in on a UTC day from since's on, in no order; only what is
+// folded.
+func (db *DB) DrivenTiles(ctx context.Context, since time.Time) ([]uint32, error) {
+	return db.tileList(ctx, "list tiles driven in", "SELECT DISTINCT edge >> 25 FROM edge_day WHERE day >= $1", since.UTC().Truncate(day))
 }
 
 // storedRows are of the folded buckets alone: history is folded.

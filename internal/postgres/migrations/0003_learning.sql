@@ -37,6 +37,16 @@ CREATE TABLE live_speed (
     PRIMARY KEY (ring, minute, edge)
 ) PARTITION BY LIST (ring);
 
+-- Who drove on a directed segment on a UTC day.
+CREATE TABLE edge_day (
+    day  timestamptz NOT NULL,  -- its start
+    edge bigint      NOT NULL,
+    n    bigint      NOT NULL,  -- samples with a speed
+    v0   bigint      NOT NULL,
+    v1   bigint      NOT NULL,
+    PRIMARY KEY (day, edge)
+) PARTITION BY RANGE (day);
+
 -- +goose StatementBegin
 DO $$
 BEGIN

@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/hazard"
+	"github.com/carasso/carasso/mapdata/road"
+	"github.com/carasso/carasso/telemetry"
+)
+
+// A state of the past, as a projector that lost its leadership without noticing may have, changes nothing.
+const storeHazard = `INSERT INTO hazard AS h (id, category, edge, edges, lat_e7, lon_e7, probability, vehicles, clean,
+	started_at, updated_at, ended_at, seq)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, nextval('hazard_seq'))
+ON CONFLICT (id) DO UPDATE SET category = excluded.category, edge = excluded.edge, edges = excluded.edges, lat_e7 = excluded.lat_e7,
+	lon_e7 = excluded.lon_e7, probability = excluded.probability, vehicles = excluded.vehicles, clean = excluded.clean,
+	started_at = excluded.started_at, updated_at = excluded.updated_at, ended_at = excluded.ended_at, seq = excluded.seq
+WHERE h.ended_at IS NULL AND excluded.updated_at >= h.updated_at`
+
+// StoreHazards stores hazards in their present state. What it stores shows to HazardsSince at once
+// and in the order of commits.
+func (db *DB) StoreHazards(ctx context.Context, hs []hazard.Hazard) error {
+	if len(hs) == 0 {
+		return nil
+	}
+	return db.inTx(ctx, "store hazards", func(tx pgx.Tx) error {
+		// Else a lower seq could become visible after a higher one, and readers would miss it.
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(lockHazards)); err != nil {
+			return err
+		}
+		b := &pgx.Batch{}
+		for i := range hs {
+			h := &hs[i]
+			edges := make([]int64, len(h.Edges))
+			for j, e := range h.Edges {
+				edges[j] = int64(e)
+			}
+			b.Queue(storeHazard, int64(h.ID), int16(h.Category), nullable(uint64(h.Edge)), edges, h.At.LatE7, h.At.LonE7, h.Probability,
+				int32(h.Vehicles), int32(h.Clean), msTime(h.StartedMS), msTime(h.UpdatedMS), nullableTime(h.EndedMS))
+		}
+		return tx.SendBatch(ctx, b).Close()
+	})
+}
+
+func nullable(id uint64) *int64 {
+	if id == 0 {
+		return nil
+	}
+	v := int64(id)
+	return &v
+}
+
+func nullableTime(ms int64) *time.Time {
+	if ms == 0 {
+		return nil
+	}
+	t := msTime(ms)
+	return &t
+}
+
+const hazardColumns = `SELECT id, category, coalesce(edge, 0), edges, lat_e7, lon_e7, probability, vehicles, clean, started_at, updated_at, ended_at, seq FROM hazard `
+
+func (db *DB) hazards(ctx context.Context, op, where string, args ...any) (hs []hazard.Hazard, seq int64, err error) {
+	rows, err := db.pool.Query(ctx, hazardColumns+where, args...)
+	if err != nil {
+		return nil, 0, wrap(op, err)
+	}
+	var (
+		id, edge, at     int64
+		category         int16
+		edges            []int64
+		lat, lon         int32
+		probability      float32
+		vehicles, clean  int32
+		started, updated time.Time
+		ended            *time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{
+		&id, &category, &edge, &edges, &lat, &lon, &probability, &vehicles, &clean, &started, &updated, &ended, &at,
+	}, func() error {
+		h := hazard.Hazard{
+			ID: uint64(id), Category: telemetry.Hazard(category), Edge: road.Edge(edge), At: geo.Point{LatE7: lat, LonE7: lon},
+			Probability: probability, Vehicles: int(vehicles), Clean: int(clean),
+			StartedMS: started.UnixMilli(), UpdatedMS: updated.UnixMilli(),
+		}
+		for _, e := range edges {
+			h.Edges = append(h.Edges, road.Edge(e))
+		}
+		if ended != nil {
+			h.EndedMS = ended.UnixMilli()
+		}
+		seq = max(seq, at)
+		hs = append(hs, h)
+		return nil
+	})
+	return hs, seq, wrap(op, err)
+}
+
+// ActiveHazards lists the active hazards and those that ended after endedSince (event time), by id, and the
+// cursor from which HazardsSince tells what changes afterwards.
+func (db *DB) ActiveHazards(ctx context.Context, endedSince time.Time) (hs []hazard.Hazard, seq int64, err error) {
+	// The cursor before the list: what comes between is told twice, not missed.
+	if err := db.pool.QueryRow(ctx, "SELECT coalesce(max(seq), 0) FROM hazard").Scan(&seq); err != nil {
+		return nil, 0, wrap("read the hazards' cursor", err)
+	}
+	hs, _, err = db.hazards(ctx, "list hazards", "WHERE ended_at IS NULL OR ended_at > $1 ORDER BY id", endedSince.UTC())
+	return hs, seq, err
+}
+
+// HazardsSince lists up to most hazards that changed after the cursor seq, in the order of their
+// last change and in their present state, and the cursor from which to go on.
+func (db *DB) HazardsSince(ctx context.Context, seq int64, most int) (hs []hazard.Hazard, next int64, err error) {
+	hs, next, err = db.hazards(ctx, "list changed hazards", "WHERE seq > $1 ORDER BY seq LIMIT $2", seq, most)
+	return slices.Clip(hs), max(seq, next), err
+}
