@@ -17,6 +17,7 @@ type column struct {
 	first, n int32 // candidates: cands[first:first+n]
 	before   int32 // the column before in the same chain; -1: it begins one
 	chosen   int32 // in cands; -1: none
+	standing int32 // how many columns in a row said so far that it hardly moves
 	suspect  bool  // nothing but one-way roads in the wrong direction
 	pinned   bool  // decided with an earlier window
 	p        geo.Point
@@ -67,6 +68,12 @@ func (m *Matcher) scan(ctx context.Context, samples []telemetry.Sample) (bool, e
 			sample: int32(i), first: int32(len(m.cands)), before: -1, chosen: -1,
 			p: p, t: s.T, seen: s.T, sigma: sigma(s), reach: reach(s), bridge: bridge(s), odo: m.odo,
 		}
+		if standing(s) {
+			c.standing = 1
+			if m.anchor >= 0 {
+				c.standing += m.columns[m.anchor].standing
+			}
+		}
 		c.weight = m.trust
 		if m.anchor >= 0 {
 			since := float64(c.t-m.columns[m.anchor].t) / 1000
@@ -115,10 +122,11 @@ func (m *Matcher) place(c *column, slot int32, samples []telemetry.Sample) {
 	}
 	s := &samples[c.sample]
 	dir := travel(samples, int(c.sample))
+	dir.cost /= float64(max(c.standing, 1)) // what is said again and again is noise
 	scale := geo.Scale(c.p.LatE7)
 	reach2 := c.reach * c.reach
 	fit2 := square(min(fitSigmas*c.sigma+fitSlackM, c.reach))
-	wrong2 := square(wrongSigmas * c.sigma)
+	wrong2, end2 := square(wrongSigmas*c.sigma), square(passedSigmas*c.sigma)
 	fits, against := false, false
 	of := road.NoIndex
 	kept := m.spans[:0]
@@ -138,7 +146,8 @@ func (m *Matcher) place(c *column, slot int32, samples []telemetry.Sample) {
 			cos := cosine(a, b, scale, dir)
 			forward += dir.cost * (1 - cos)
 			backward += dir.cost * (1 + cos)
-			fits = fits || d2 <= fit2 && (span.Forward() && cos > alignedCos || span.Backward() && cos < -alignedCos)
+			fits = fits || d2 <= fit2 && (span.Forward() && cos > alignedCos || span.Backward() && cos < -alignedCos) &&
+				(d2 <= end2 || beyond(c.p, a, b, f, scale) <= passedSigmas*c.sigma)
 			if d2 <= wrong2 && dir.moving && (!span.Forward() && cos > alignedCos || !span.Backward() && cos < -alignedCos) {
 				against = true
 				kept = append(kept, span) // never beyond what was read
@@ -190,9 +199,8 @@ func (m *Matcher) prune(c *column, part *road.Partition, s *telemetry.Sample) {
 	best := unreached()
 	for k := range all {
 		if s.Has&telemetry.HasSpeed != 0 {
-			v := speedMPS(s)
-			all[k].emission += float32(fastCost(v, part.Class(all[k].index)))
-			if v < minSpeedMPS {
+			all[k].emission += float32(fastCost(speedMPS(s), part.Class(all[k].index)))
+			if standing(s) {
 				all[k].emission += standBehindCost * max(1-all[k].offset/standBehindM, 0)
 			}
 		}
@@ -243,6 +251,17 @@ func cosine(a, b geo.Point, scale float64, dir direction) float64 {
 		return 0
 	}
 	return (x*dir.x + y*dir.y) / l
+}
+
+// beyond is how far p is ahead of or behind the span, whose place at f is the nearest.
+func beyond(p, a, b geo.Point, f, scale float64) float64 {
+	q := geo.Between(a, b, f)
+	x, y := float64(p.LonE7-q.LonE7)*scale, float64(p.LatE7-q.LatE7)*geo.MetresPerE7
+	l := math.Hypot(x, y)
+	if l == 0 {
+		return 0
+	}
+	return l * math.Abs(cosine(a, b, scale, direction{x: x / l, y: y / l}))
 }
 
 func square(v float64) float64 { return v * v }

@@ -177,6 +177,10 @@ func (m *Matcher) advance(ctx context.Context, a, b *column) (bool, error) {
 		anyWrong = anyWrong || targets[k].wrong
 	}
 	back := float32(backSigmas * max(a.sigma, b.sigma))
+	turn := float32(0)
+	if a.standing > 0 && b.standing > 0 {
+		back, turn = max(back, standingBackM), standingTurnCost
+	}
 	prepared := false
 	for i := range sources {
 		s, at := &sources[i], a.first+int32(i)
@@ -188,7 +192,7 @@ func (m *Matcher) advance(ctx context.Context, a, b *column) (bool, error) {
 			case t.edge == s.edge && s.offset-t.offset <= back:
 				t.relax(at, s.cost+w.cost(0)+backCost, moveAlong)
 			case t.edge == s.edge.Reverse():
-				t.relax(at, s.cost+w.cost(abs32(t.length-t.offset-s.offset))+uTurnCost+t.entry(s), moveTurn)
+				t.relax(at, s.cost+w.cost(abs32(t.length-t.offset-s.offset))+uTurnCost+turn+t.entry(s), moveTurn)
 			}
 		}
 		if float64(s.length-s.offset) > w.limit {
@@ -206,7 +210,11 @@ func (m *Matcher) advance(ctx context.Context, a, b *column) (bool, error) {
 		for k, f := range m.search.found {
 			if f.ok {
 				t := &targets[k]
-				t.relax(at, s.cost+w.cost(f.metres)+f.penalty+t.entry(s), moveRoute)
+				cost := s.cost + w.cost(f.metres) + f.penalty + t.entry(s)
+				if f.penalty > 0 {
+					cost += turn
+				}
+				t.relax(at, cost, moveRoute)
 			}
 		}
 	}

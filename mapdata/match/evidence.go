@@ -18,15 +18,14 @@ type direction struct {
 // vehicle moves the way from the sample before to the one after.
 func travel(samples []telemetry.Sample, i int) direction {
 	s := &samples[i]
-	moving := s.Has&telemetry.HasSpeed == 0 || speedMPS(s) >= minSpeedMPS
 	if s.Has&telemetry.HasHeading != 0 {
 		sin, cos := math.Sincos(float64(s.HeadingCDeg) * (math.Pi / 18000))
-		if !moving {
+		if standing(s) {
 			return direction{x: sin, y: cos, cost: standingCost}
 		}
 		return direction{sin, cos, headingCost, true}
 	}
-	if !moving {
+	if standing(s) {
 		return direction{}
 	}
 	before, after := max(i-1, 0), min(i+1, len(samples)-1)
@@ -53,6 +52,11 @@ func point(s *telemetry.Sample) geo.Point { return geo.Point{LatE7: s.LatE7, Lon
 func speedMPS(s *telemetry.Sample) float64 { return float64(s.SpeedCMPS) / 100 }
 
 func accuracyM(s *telemetry.Sample) float64 { return float64(s.AccuracyCM) / 100 }
+
+// standing reports whether a vehicle says that it hardly moves.
+func standing(s *telemetry.Sample) bool {
+	return s.Has&telemetry.HasSpeed != 0 && speedMPS(s) < minSpeedMPS
+}
 
 // sigma is the standard deviation of a position in metres.
 func sigma(s *telemetry.Sample) float64 {

@@ -52,21 +52,23 @@ const (
 	// Movement: exponential in the difference between the way on the road and the straight
 	// one (or the one that the speeds say); the scale grows with both, since roads bend
 	// more over longer ways, and drivers choose more freely over longer times.
-	betaM        = 3.0
-	betaPerM     = 0.08
-	betaPerS     = 0.3
-	maxMoveCost  = 20.0    // beyond it a way is implausible
-	maxDetourM   = 2000    // and when it is longer than the straight one by this
-	uTurnCost    = 8.0     // turning round on a road or at a junction
-	deadEndCost  = 3.0     // turning round where there is no other way
-	backSigmas   = 3.0     // going back on an edge by less is the positions' error
-	backCost     = 0.5     // for it
-	maxSpeedMPS  = 80.0    // faster is a jump, not a drive
-	jumpSlackM   = 30.0    // what positions may jump beside
-	maxOutliers  = 3       // positions in a row that may be left out to save a chain
-	outlierMS    = 180_000 // within this time
-	blindBridgeM = 200.0
-	bridgeM      = 60.0 // off-road positions between two others are this near to the way between, or it is a break
+	betaM            = 3.0
+	betaPerM         = 0.08
+	betaPerS         = 0.3
+	maxMoveCost      = 20.0    // beyond it a way is implausible
+	maxDetourM       = 2000    // and when it is longer than the straight one by this
+	uTurnCost        = 8.0     // turning round on a road or at a junction
+	deadEndCost      = 3.0     // turning round where there is no other way
+	standingTurnCost = 20.0    // more for a vehicle that says that it stands
+	backSigmas       = 3.0     // going back on an edge by less is the positions' error
+	standingBackM    = 30.0    // or by this, of a vehicle that says that it stands
+	backCost         = 0.5     // for it
+	maxSpeedMPS      = 80.0    // faster is a jump, not a drive
+	jumpSlackM       = 30.0    // what positions may jump beside
+	maxOutliers      = 3       // positions in a row that may be left out to save a chain
+	outlierMS        = 180_000 // within this time
+	blindBridgeM     = 200.0
+	bridgeM          = 60.0 // off-road positions between two others are this near to the way between, or it is a break
 
 	// Before a break is declared, a window is decoded with less trust in positions: a drive
 	// along the wrong one of two parallel roads ends where only the right one goes on.
@@ -79,6 +81,7 @@ const (
 	alignedCos     = 0.7 // about 45°: a direction fits a road
 	fitSigmas      = 4.0 // no road that fits within this
 	fitSlackM      = 5.0 // and this
+	passedSigmas   = 2.0 // whose end was not passed by more than this
 	wrongSigmas    = 2.5 // and a one-way against the direction within this
 	minWrongRun    = 3   // positions
 	minWrongM      = 30.0
