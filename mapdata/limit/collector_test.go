@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -142,7 +143,7 @@ func (w *town) votes(set *learn.EvidenceSet) []string {
 			c, ok := DecodeCode(v.Code)
 			s := fmt.Sprintf("%s: %s", w.name(road.Edge(row.Key)), [...]string{"", "missing ", "end ", "town", "town end"}[c.Reading])
 			if c.KMH != 0 {
-				s += fmt.Sprint(c.KMH)
+				s += strconv.Itoa(int(c.KMH))
 			}
 			if c.Carried {
 				s += " carried"

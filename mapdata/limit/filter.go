@@ -22,7 +22,6 @@ type filter struct {
 	held     int     // that candidate
 	logTotal float64 // logarithm of the probability of all evidence so far
 	p        [maxCandidates]float64
-	tallies  [maxTallies]tally
 	logs     [maxCandidates]float64
 }
 

@@ -24,9 +24,12 @@ func simulate(segments int, seed uint64, days int, traversals func(*rand.Rand) i
 		class road.Class
 		kmh   []uint8
 	}{
-		{road.Motorway, []uint8{100, 110, 120, 130, road.Unlimited}}, {road.Trunk, []uint8{80, 90, 100, 110}},
-		{road.Primary, []uint8{50, 60, 70, 80, 90}}, {road.Secondary, []uint8{50, 60, 70, 80}},
-		{road.Residential, []uint8{20, 30, 40, 50}}, {road.Primary, []uint8{48, 64, 80, 97}},
+		{road.Motorway, []uint8{100, 110, 120, 130, road.Unlimited}},
+		{road.Trunk, []uint8{80, 90, 100, 110}},
+		{road.Primary, []uint8{50, 60, 70, 80, 90}},
+		{road.Secondary, []uint8{50, 60, 70, 80}},
+		{road.Residential, []uint8{20, 30, 40, 50}},
+		{road.Primary, []uint8{48, 64, 80, 97}},
 	}
 	bad := func(car uint64) bool { return car%20 == 0 }
 	misread := func(kmh uint8) uint8 {

@@ -79,10 +79,10 @@ func (c *candidates) weigh(p *Prior) {
 	var rest [maxCandidates]float64
 	sum, upstream, onMap := 0.0, -1, -1
 	for j, v := range c.kmh[:c.n] {
-		switch {
-		case v == p.MapKMH:
+		switch v {
+		case p.MapKMH:
 			onMap = j
-		case v == p.UpstreamKMH:
+		case p.UpstreamKMH:
 			upstream = j
 		}
 		if v != p.MapKMH || p.MapKMH == road.NoLimitKnown {

@@ -210,7 +210,7 @@ func localHours(hours uint32, edge road.Edge) (from, to uint8) {
 	box := edge.Tile().Box()
 	shift := int(math.Round((float64(box.West)+float64(box.East))/2e7/15)) + hoursADay
 	first := 0
-	for first < hoursADay-1 && !(hours>>first&1 == 1 && hours>>((first+hoursADay-1)%hoursADay)&1 == 0) {
+	for first < hoursADay-1 && (hours>>first&1 == 0 || hours>>((first+hoursADay-1)%hoursADay)&1 == 1) {
 		first++
 	}
 	return uint8((first + shift) % hoursADay), uint8((first + bits.OnesCount32(hours) + shift) % hoursADay)

@@ -38,18 +38,44 @@ var usual = map[string]uint8{
 	"living_street": 20, "pedestrian_zone": walkKMH, "bicycle_road": 30, "school": 30, "walk": walkKMH,
 }
 
+// What a posted limit can be, km/h: less or more is a slip of the pen.
+const (
+	minLimitKMH = 3
+	maxLimitKMH = 200
+)
+
 // parseMaxspeed is the limit in km/h that a value of OSM's maxspeed stands for, or
-// road.NoLimitKnown. Of several ("50;70") it is the lowest; conditions ("50 @ (wet)")
-// are ignored.
+// road.NoLimitKnown. Of several ("50;70") it is the lowest; limits that hold under a
+// condition ("50 @ (wet)", "60 @ (Mo-Fr 22:00-06:00; Sa 20:00-06:00)") are ignored.
 func parseMaxspeed(value string) uint8 {
 	limit := road.NoLimitKnown
-	for part := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ';' || r == ',' || r == '|' }) {
+	for len(value) > 0 {
+		var part string
+		part, value = cutValue(value)
 		v := parseOne(strings.ToLower(strings.TrimSpace(part)))
 		if v != road.NoLimitKnown && (limit == road.NoLimitKnown || v < limit) {
 			limit = v
 		}
 	}
 	return limit
+}
+
+// cutValue cuts a list at the first separator that is not in parentheses.
+func cutValue(list string) (first, rest string) {
+	depth := 0
+	for i := range len(list) {
+		switch list[i] {
+		case '(':
+			depth++
+		case ')':
+			depth = max(depth-1, 0)
+		case ';', ',', '|':
+			if depth == 0 {
+				return list[:i], list[i+1:]
+			}
+		}
+	}
+	return list, ""
 }
 
 func parseOne(v string) uint8 {
@@ -59,26 +85,39 @@ func parseOne(v string) uint8 {
 	case "walk":
 		return walkKMH
 	}
-	if strings.Contains(v, "@") {
+	if strings.ContainsAny(v, "@()") {
 		return road.NoLimitKnown
 	}
-	if country, rest, ok := strings.Cut(v, ":"); ok {
-		if limit, ok := implicit[v]; ok {
-			return limit
-		}
-		// "zone:30" and "DE:zone:30" and "DE:zone30"
-		if country == "zone" {
-			return number(rest)
-		}
-		if zone, ok := strings.CutPrefix(rest, "zone"); ok {
-			return number(strings.TrimPrefix(zone, ":"))
-		}
-		if limit, ok := usual[rest]; ok {
-			return limit
-		}
-		return number(rest)
+	country, rest, ok := strings.Cut(v, ":")
+	if !ok {
+		return number(v)
 	}
-	return number(v)
+	country, rest = strings.TrimSpace(country), strings.TrimSpace(rest)
+	if limit, ok := implicit[country+":"+rest]; ok {
+		return limit
+	}
+	if limit, ok := usual[rest]; ok {
+		return limit
+	}
+	// "zone:30" and "DE:zone:30" and "DE:zone30"
+	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "zone"), ":")
+	if country != "zone" && !isCountry(country) {
+		return road.NoLimitKnown
+	}
+	return number(rest)
+}
+
+// isCountry tells whether something looks like a country's code, perhaps with a region's.
+func isCountry(code string) bool {
+	if len(code) < 2 || len(code) > 10 {
+		return false
+	}
+	for i := range len(code) {
+		if c := code[i]; (c < 'a' || c > 'z') && (i < 2 || c != '-' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return true
 }
 
 // number is a count of km/h, or of another unit that is named.
@@ -101,7 +140,7 @@ func number(v string) uint8 {
 	default:
 		return road.NoLimitKnown
 	}
-	if n = math.Round(n); n < 1 || n > 250 {
+	if n = math.Round(n); n < minLimitKMH || n > maxLimitKMH {
 		return road.NoLimitKnown
 	}
 	return uint8(n)

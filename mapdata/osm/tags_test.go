@@ -16,7 +16,13 @@ func TestParseMaxspeed(t *testing.T) {
 		"DE:zone:30": 30, "DE:zone30": 30, "zone:30": 30, "AT:zone:20": 20, "GB:nsl_single": 97, "GB:zone:20 mph": 32,
 		"FR:30": 30, "AD:urban": 50, "XX:nowhere": 0, ":": 0, "DE:": 0, "zone:": 0,
 		"50 @ (22:00-06:00)": 0, "100; 80 @ (wet)": 100,
-		"0": 0, "-50": 0, "1e9": 0, "999": 0, "250": 250, "48.28": 48, ".": 0, "5.5.5": 0, "mph": 0, "50 furlongs": 0, "٥٠": 0,
+		"60 @ (22:00-06:00)": 0, "60 @ (22:00-06:00); 80": 80, "100; 60 @ (Mo-Fr 22:00-06:00; Sa 20:00-06:00, 30)": 100,
+		"80 @ (Mo-Fr 07:00-19:00, PH 30); 50 @ (wet)": 0, "none @ (19:00-07:00)": 0, "60 @": 0, "@ 60": 0, "60 (22:00)": 0, "50 @ (wet": 0, "50 @ (wet; 30": 0,
+		"50 @ wet)": 0, ")50": 0, "((((;50": 0, ")); 50": 50, "22:30": 0, "22:00-06:00": 0,
+		"  RO : urban ": 50, "RO:URBAN": 50, "\t30\n": 30, "zone :30": 30, "DE: zone:30": 30, "BE-VLG:rural": 70, "US-CA:55 mph": 89, "12:urban": 50,
+		"55  mph": 89, "55 MPH;70 mph": 89, "none;none": road.Unlimited, ";;;": 0, "50;": 50, ";70": 70, "50;signals": 50, "50;x;walk": 7, "50 - 70": 0, "50-70": 0,
+		"0": 0, "-50": 0, "1e9": 0, "999": 0, "250": 0, "200": 200, "201": 0, "130 mph": 0, "2": 0, "3": 3, "0.4": 0, "00050": 50, "48.28": 48,
+		"NaN": 0, "Inf": 0, "+50": 0, "0x32": 0, "1_0": 0, "99999999999999999999999999999999": 0, "50\x00": 0, "50\xff": 0, ".": 0, "5.5.5": 0, "mph": 0, "50 furlongs": 0, "٥٠": 0,
 	} {
 		if got := parseMaxspeed(value); got != want {
 			t.Errorf("%q: %d km/h, want %d", value, got, want)
@@ -42,6 +48,8 @@ func TestAttributes(t *testing.T) {
 		"odd layer":           {tags: []tag{{"highway", "trunk"}, {"layer", "1000"}}, want: road.Attributes{Class: road.Trunk, Flags: both}},
 		"limits by direction": {tags: []tag{{"highway", "trunk"}, {"maxspeed", "80"}, {"maxspeed:backward", "60"}}, want: road.Attributes{Class: road.Trunk, Flags: both, Limit: [2]uint8{80, 60}}},
 		"limit by kind":       {tags: []tag{{"highway", "trunk"}, {"maxspeed:type", "RO:urban"}}, want: road.Attributes{Class: road.Trunk, Flags: both, Limit: [2]uint8{50, 50}}},
+		"conditional only":    {tags: []tag{{"highway", "trunk"}, {"maxspeed:conditional", "60 @ (22:00-06:00)"}}, want: road.Attributes{Class: road.Trunk, Flags: both}},
+		"signals":             {tags: []tag{{"highway", "trunk"}, {"maxspeed", "signals"}, {"maxspeed:variable", "yes"}}, want: road.Attributes{Class: road.Trunk, Flags: both}},
 		"signs as source":     {tags: []tag{{"highway", "trunk"}, {"source:maxspeed", "sign"}}, want: road.Attributes{Class: road.Trunk, Flags: both}},
 		"specific access":     {tags: []tag{{"highway", "service"}, {"access", "no"}, {"motor_vehicle", "yes"}}, want: road.Attributes{Class: road.Service, Flags: both}},
 		"private":             {tags: []tag{{"highway", "service"}, {"access", "private"}}, no: true},
@@ -58,6 +66,18 @@ func TestAttributes(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzParseMaxspeed(f *testing.F) {
+	for _, v := range []string{"50;70", "DE:zone:30", "60 @ (22:00-06:00; wet)", "55 mph", "none", "((", ":;:"} {
+		f.Add(v)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		got := parseMaxspeed(value)
+		if got != road.NoLimitKnown && got != road.Unlimited && (got < minLimitKMH || got > maxLimitKMH) {
+			t.Errorf("%q: %d", value, got)
+		}
+	})
 }
 
 func FuzzTags(f *testing.F) {
