@@ -53,7 +53,7 @@ func (c *Collector) Collect(ctx context.Context, d *learn.Drive, to *learn.Evide
 	c.sources = slices.Grow(c.sources[:0], len(d.Samples))[:len(d.Samples)]
 	all := c.sense(d.Samples)
 	events := eventsOf(d)
-	if all&^fromWeather == 0 && events == 0 && !drivenWrong(d) || learn.Trust(d) < learn.TrustEnough {
+	if all&^(fromWeather|fromGrip) == 0 && events == 0 && !drivenWrong(d) || learn.Trust(d) < learn.TrustEnough {
 		return nil
 	}
 	c.pending = c.pending[:0]

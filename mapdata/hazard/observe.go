@@ -20,6 +20,13 @@ func (c *Collector) observe(d *learn.Drive, h telemetry.Hazard, event bool) {
 	if event {
 		c.addEvents(d, h)
 	}
+	if h == telemetry.SlipperyRoad {
+		for i, m := range c.masks {
+			if m&fromGrip != 0 {
+				c.masks[i] &^= fromIntervention | fromFriction
+			}
+		}
+	}
 	noted := notes(h, event)
 	for i := 0; i < len(c.masks); i++ {
 		if c.masks[i]&noted == 0 {

@@ -3,7 +3,7 @@ package hazard
 import "github.com/carasso/carasso/telemetry"
 
 // source is a set of what speaks for a hazard in one vehicle.
-type source uint16
+type source uint32
 
 // The sources. Context bears nothing out by itself: weather that makes a road slippery counts
 // only beside an intervention, slow driving only beside an event or a standing vehicle.
@@ -23,6 +23,7 @@ const (
 	fromSign     // a road works sign
 	fromPath     // driven against a one-way road
 	fromMotorway // and that on a motorway or trunk road
+	fromGrip     // a braking that a slippery road does not allow (speaks against it)
 	fromUnsure   // an event of low confidence: counts only if something bears it out
 )
 
@@ -164,16 +165,18 @@ func (c *Collector) sense(samples []telemetry.Sample) (all source) {
 
 func senseSample(s *telemetry.Sample, stuck telemetry.Flag) (o source) {
 	moving := s.Has&telemetry.HasSpeed == 0 || s.SpeedCMPS >= rollingCMPS
-	grip := s.Has&telemetry.HasBrake != 0 && s.BrakeCMPS2 >= gripCMPS2
-	if s.On&^stuck&(telemetry.ABSActive|telemetry.ESCActive|telemetry.TCSActive) != 0 && moving && !grip {
+	if s.On&^stuck&(telemetry.ABSActive|telemetry.ESCActive|telemetry.TCSActive) != 0 && moving {
 		o |= fromIntervention
 	}
-	if s.Has&telemetry.HasFriction != 0 && s.FrictionPercent <= slipperyPercent && !grip {
+	if s.Has&telemetry.HasFriction != 0 && s.FrictionPercent <= slipperyPercent {
 		o |= fromFriction
 	}
 	if s.Has&telemetry.HasOutsideTemp != 0 && s.OutsideTempDC <= frostDC || s.Wiper >= telemetry.WiperSlow ||
 		s.Has&telemetry.HasRain != 0 && s.RainPercent >= wetRainPercent {
 		o |= fromWeather
+	}
+	if s.Has&telemetry.HasBrake != 0 && s.BrakeCMPS2 >= gripCMPS2 {
+		o |= fromGrip
 	}
 	if s.On&telemetry.FogLightRear != 0 {
 		o |= fromFogLight
