@@ -17,7 +17,7 @@ type column struct {
 	first, n int32 // candidates: cands[first:first+n]
 	before   int32 // the column before in the same chain; -1: it begins one
 	chosen   int32 // in cands; -1: none
-	standing int32 // how many columns in a row said so far that it hardly moves
+	standing bool  // says that it hardly moves
 	suspect  bool  // nothing but one-way roads in the wrong direction
 	pinned   bool  // decided with an earlier window
 	p        geo.Point
@@ -65,14 +65,8 @@ func (m *Matcher) scan(ctx context.Context, samples []telemetry.Sample) (bool, e
 			}
 		}
 		c := column{
-			sample: int32(i), first: int32(len(m.cands)), before: -1, chosen: -1,
+			sample: int32(i), first: int32(len(m.cands)), before: -1, chosen: -1, standing: standing(s),
 			p: p, t: s.T, seen: s.T, sigma: sigma(s), reach: reach(s), bridge: bridge(s), odo: m.odo,
-		}
-		if standing(s) {
-			c.standing = 1
-			if m.anchor >= 0 {
-				c.standing += m.columns[m.anchor].standing
-			}
 		}
 		c.weight = m.trust
 		if m.anchor >= 0 {
@@ -122,7 +116,6 @@ func (m *Matcher) place(c *column, slot int32, samples []telemetry.Sample) {
 	}
 	s := &samples[c.sample]
 	dir := travel(samples, int(c.sample))
-	dir.cost /= float64(max(c.standing, 1)) // what is said again and again is noise
 	scale := geo.Scale(c.p.LatE7)
 	reach2 := c.reach * c.reach
 	fit2 := square(min(fitSigmas*c.sigma+fitSlackM, c.reach))

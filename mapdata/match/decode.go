@@ -178,8 +178,11 @@ func (m *Matcher) advance(ctx context.Context, a, b *column) (bool, error) {
 	}
 	back := float32(backSigmas * max(a.sigma, b.sigma))
 	turn := float32(0)
-	if a.standing > 0 && b.standing > 0 {
-		back, turn = max(back, standingBackM), standingTurnCost
+	if a.standing || b.standing {
+		back = max(back, standingBackM)
+	}
+	if a.standing && b.standing {
+		turn = standingTurnCost
 	}
 	prepared := false
 	for i := range sources {
