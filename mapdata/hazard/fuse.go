@@ -43,7 +43,11 @@ type Finding struct {
 // and Prior give: evidence fades exponentially and nothing stored need ever be aged, as in forward decay
 // (Cormode et al. 2009), but no number of old reports can outweigh a few new vehicles that notice nothing.
 // Within a minute the order of votes is not known; a hazard that ends (or begins) in it has all its
-// reports before (after) all clean passes, one of the (reports + clean over reports) possible orders.
+// reports before (after) all clean passes, one of the (reports + clean over reports) possible orders. What both
+// begins and ends within one minute, five cars or more, may stay published for longer: it could as well have begun last.
+//
+// Vehicles that notice nothing bring the probability down to Params.Prior, not below: that an edge was clean
+// for long does not make the first reports of a new hazard less credible.
 //
 // Each vehicle votes once, with its newest vote (see lastVotes), however often it reports.
 func Fuse(edges []EdgeEvidence, nowMS int64, cfg *Config) []Finding {
@@ -234,7 +238,10 @@ func (f *fuser) judge(h telemetry.Hazard) (Finding, bool) {
 		if now := probability(odds); x.Published && now < p.End || !x.Published && now < 2*p.Prior {
 			x, day, fullest = Finding{}, learn.Vehicles{}, 0 // what was, is over
 		}
-		odds = step(odds, w, m, reports, clean)
+		if reports == 0 && x.StartMS == 0 {
+			continue // the prior already says that nothing is there
+		}
+		odds = max(step(odds, w, m, reports, clean), logit(p.Prior))
 		last = i
 		if reports > 0 {
 			start := f.firstMS + int64(i)*learn.MinuteMS
@@ -287,7 +294,7 @@ func fade(odds float64, minutes int, p *Params, w *weights) float64 {
 	if minutes <= 0 {
 		return odds
 	}
-	kept := math.Pow(1-w.ends-w.begins, float64(minutes))
+	kept := math.Pow(1-w.ends, float64(minutes))
 	return logit(p.Prior + (probability(odds)-p.Prior)*kept)
 }
 

@@ -21,7 +21,8 @@ func (r Rates) nothing() float64 { return 1 - r.Strong - r.Signal - r.Event }
 type Params struct {
 	// On are the rates where the hazard is, Off where it is not.
 	On, Off Rates
-	// Prior is the probability of the hazard on an edge that nobody reported from.
+	// Prior is the probability of the hazard on an edge that nobody reported from, and that it
+	// begins in a minute with reports.
 	Prior float64
 	// HalfLife is the time after which half of all hazards of the category have ended.
 	HalfLife time.Duration
@@ -57,9 +58,10 @@ const MaxWindow = time.Hour
 // nothing. Hence the weights (natural logarithms): strong +7.8, signal alone +3.5, event alone +1.4,
 // nothing −2.9.
 //
-// With the prior of 3·10⁻⁴ (−8.1) and publication at 0.7 (+0.8) that means: two strong reports publish, or
-// a strong one and any other, or three signals. Events alone take seven in a row (6.5 × 1.4 = 9), which false
-// ones at 7 % do once in 10⁸ passes. Fewer would not be safe: three in a row, at 2 % of false alarms only,
+// With the prior of 2·10⁻⁴, which counts twice where reports begin (there before, or beginning in their minute:
+// −7.8), and publication at 0.7 (+0.8) that means: two strong reports publish, or a strong one and any other soon
+// after it, or three signals. Events alone take seven in a row (7 × 1.4 > 8.6, and they fade a little), which
+// false ones at 7 % do once in 10⁸ passes. Fewer would not be safe: three in a row, at 2 % of false alarms only,
 // come 0.02³ × 120,000 = 1 time in 1,000 hours of 120 passes, and four at 7 % three times.
 //
 // The half-life bounds what past reports can weigh: a hazard ends within a minute with probability h =
@@ -68,14 +70,14 @@ const MaxWindow = time.Hour
 // the last report is old.
 //
 // Road works have no raw signal but their signs, so events must suffice: On says that 76 % of the vehicles send one and
-// 20 % notice nothing (weights +2.4 and −1.5), the prior is lower (six events in a row publish), and End
+// 20 % notice nothing (weights +2.4 and −1.5), the prior is lower (2·10⁻⁶: six events in a row publish), and End
 // higher, so that three clean passes end them too.
 // One strong report of a wrong-way driver is published at once: its Off is what the matcher takes for one on a motorway
 // (10⁻⁷). Three or more on the same segment within the window are an error of the map or a diversion.
 func DefaultConfig() Config {
 	usual := Params{
 		On: Rates{Strong: 0.50, Signal: 0.17, Event: 0.28}, Off: Rates{Strong: 0.0002, Signal: 0.005, Event: 0.07},
-		Prior: 3e-4, HalfLife: 10 * time.Minute, Publish: 0.7, End: 0.15, MinVehicles: 2,
+		Prior: 2e-4, HalfLife: 10 * time.Minute, Publish: 0.7, End: 0.15, MinVehicles: 2,
 	}
 	c := Config{Window: MaxWindow, Ahead: 5 * time.Minute}
 	set := func(h telemetry.Hazard, halfLife time.Duration, change func(*Params)) {
@@ -95,7 +97,7 @@ func DefaultConfig() Config {
 	set(telemetry.ExceptionalWeather, 10*time.Minute, nil)
 	set(telemetry.HardBraking, 5*time.Minute, func(p *Params) { p.MinVehicles = 3 })
 	set(telemetry.RoadWorks, 10*time.Minute, func(p *Params) {
-		p.On, p.Prior, p.End, p.MinVehicles = Rates{Strong: 0.02, Signal: 0.02, Event: 0.76}, 1e-5, 0.35, 3
+		p.On, p.Prior, p.End, p.MinVehicles = Rates{Strong: 0.02, Signal: 0.02, Event: 0.76}, 2e-6, 0.35, 3
 	})
 	set(telemetry.WrongWayDriver, 4*time.Minute, func(p *Params) {
 		p.Off = Rates{Strong: 1e-7, Signal: 0.005, Event: 0.07}
@@ -132,9 +134,9 @@ func (c *Config) Validate() error {
 // weights are what Params come to.
 type weights struct {
 	strong, signal, event, nothing float64 // log-likelihood ratios
-	ends, begins                   float64 // probabilities within a minute
+	ends                           float64 // probability within a minute
 	logEnds, logStays              float64
-	logBegins, logStaysAway        float64
+	logBegins, logStaysAway        float64 // in a minute with reports: Prior
 }
 
 func (p *Params) weights() weights {
@@ -144,8 +146,7 @@ func (p *Params) weights() weights {
 		event: math.Log(p.On.Event / p.Off.Event), nothing: math.Log(p.On.nothing() / p.Off.nothing()),
 		ends: 1 - math.Exp2(-1/minutes),
 	}
-	w.begins = w.ends * p.Prior / (1 - p.Prior) // so that Prior is the equilibrium
 	w.logEnds, w.logStays = math.Log(w.ends), math.Log1p(-w.ends)
-	w.logBegins, w.logStaysAway = math.Log(w.begins), math.Log1p(-w.begins)
+	w.logBegins, w.logStaysAway = math.Log(p.Prior), math.Log1p(-p.Prior)
 	return w
 }

@@ -17,8 +17,8 @@ func sameWarning(published []telemetry.Hazard, h telemetry.Hazard) bool {
 	return slices.ContainsFunc(published, func(p telemetry.Hazard) bool { return p == h || related(p) && related(h) })
 }
 
-// Cars that report as the simulated fleet does drive into a zone until it is published, ten more
-// confirm it, then the hazard is over. Shares are of 900 runs, at 20, 60 and 120 cars an hour.
+// Fifteen cars pass, then a hazard begins: cars that report as the simulated fleet does drive into it until it is
+// published, ten more confirm it, then the hazard is over. Shares are of 900 runs, at 20, 60 and 120 cars an hour.
 func TestPublishedAndGone(t *testing.T) {
 	cfg := DefaultConfig()
 	for _, tt := range []struct {
@@ -44,6 +44,10 @@ func TestPublishedAndGone(t *testing.T) {
 					runs++
 					w := newTraffic(t, seed)
 					at := noon + int64(w.r.IntN(60_000))
+					for range 15 { // nothing is wrong yet
+						w.pass(t, at, 0, 0)
+						at += w.gapMS(rate)
+					}
 					for n := 1; n <= tt.within; n++ {
 						w.pass(t, at, tt.h, 0)
 						if p := w.published(at+10_000, &cfg); sameWarning(p, tt.h) {

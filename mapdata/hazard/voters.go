@@ -1,6 +1,8 @@
 package hazard
 
 import (
+	"slices"
+
 	"github.com/carasso/carasso/mapdata/learn"
 )
 
@@ -16,19 +18,18 @@ func (m *minute) reported() learn.Vehicles { return union(union(m.strong, m.sign
 // corroborate makes events strong reports where the same vehicle's raw signals came with
 // another batch, in the same or a neighbouring minute of one day.
 func corroborate(minutes []minute, firstMS int64) {
-	both := make([]learn.Vehicles, len(minutes))
+	before := learn.Vehicles{} // signals of the minute before
 	for i := range minutes {
-		near := minutes[i].signal
-		if i > 0 && !midnight(firstMS, i) {
-			near = union(near, minutes[i-1].signal)
+		m := &minutes[i]
+		near := m.signal
+		if !midnight(firstMS, i) {
+			near = union(near, before)
 		}
 		if i+1 < len(minutes) && !midnight(firstMS, i+1) {
 			near = union(near, minutes[i+1].signal)
 		}
-		both[i] = intersection(minutes[i].event, near)
-	}
-	for i := range minutes {
-		minutes[i].strong = union(minutes[i].strong, both[i])
+		before = m.signal
+		m.strong = union(m.strong, intersection(m.event, near))
 	}
 }
 
@@ -38,7 +39,7 @@ func corroborate(minutes []minute, firstMS int64) {
 // different UTC days are different vehicles.
 func lastVotes(minutes []minute, firstMS int64) {
 	var voted, open learn.Vehicles // open: whose visit goes on into older minutes, without a report yet
-	for i := len(minutes) - 1; i >= 0; i-- {
+	for i := range slices.Backward(minutes) {
 		m := &minutes[i]
 		reported := m.reported()
 		present := union(reported, m.passed)
