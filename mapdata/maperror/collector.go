@@ -40,7 +40,7 @@ func New(roads learn.Roads) *Collector { return &Collector{look: observer{roads:
 // Collect adds what a drive says about errors of the map; see learn.Collector. A drive
 // whose positions contradict one another adds nothing.
 func (c *Collector) Collect(ctx context.Context, d *learn.Drive, to *learn.EvidenceSet) error {
-	if len(d.Samples) == 0 || len(d.Matches) < len(d.Samples) || learn.Consistency(d) < learn.TrustEnough {
+	if len(d.Samples) == 0 || len(d.Matches) < len(d.Samples) || c.unremarkable(d) || learn.Consistency(d) < learn.TrustEnough {
 		return nil
 	}
 	if err := c.observe(ctx, d); err != nil {
@@ -59,6 +59,22 @@ func (c *Collector) Collect(ctx context.Context, d *learn.Drive, to *learn.Evide
 		to.Add(learn.EvidenceKey{Kind: v.kind, BucketMS: d.DayMS, Key: v.key}, v.vote)
 	}
 	return nil
+}
+
+// unremarkable reports whether a drive is as the map has it: most are, and are done with.
+func (c *Collector) unremarkable(d *learn.Drive) bool {
+	for i := range d.Samples {
+		if r := &d.Matches[i]; !r.OK || r.WrongWay || r.Break && i > 0 || r.DistM > besideM {
+			return false
+		}
+	}
+	c.measure(d)
+	for i := max(d.LeadIn, 1); i < len(d.Samples); i++ {
+		if c.detour(d, i-1, i) {
+			return false
+		}
+	}
+	return true
 }
 
 // counted reports whether sample i may be counted by vehicle.
@@ -97,6 +113,9 @@ func (c *Collector) vote(d *learn.Drive, i int) {
 	switch {
 	case s.verdict == wrong:
 		c.fault(s.edge, wrongWayCode, s.rightM)
+		if d.Matches[i].Edge == s.edge.Reverse() {
+			c.fault(s.edge, mistakenCode, 0)
+		}
 	case s.verdict == off:
 		p := point(&d.Samples[i])
 		key := learn.CellKey(p, octant(s.course))
@@ -182,7 +201,7 @@ func (c *Collector) measure(d *learn.Drive) {
 // hardly have taken.
 func (c *Collector) detour(d *learn.Drive, from, to int) bool {
 	a, b := c.alongM[from], c.alongM[to]
-	if a < 0 || b < 0 || brokenBetween(d.Path, from, to) {
+	if a < 0 || b < 0 || b-a < detourM || brokenBetween(d.Path, from, to) {
 		return false
 	}
 	straight := geo.DistanceM(point(&d.Samples[from]), point(&d.Samples[to]))

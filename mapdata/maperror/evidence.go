@@ -13,6 +13,7 @@ const (
 	wrongWayCode    = 1 // driven against the one-way road; the key is the direction driven
 	besideRightCode = 2 // on the road's right, farther than besideM
 	besideLeftCode  = 3 // on its left
+	mistakenCode    = 4 // of wrongWayCode's: taken for a pass in the permitted direction
 )
 
 // Votes on a turn (learn.TurnEvidence) have the edge turned into as code, and sum how far

@@ -237,14 +237,13 @@ type experiment struct {
 	removed       float64
 	flipped       float64
 	seed          uint64
-	spy           func(*learn.Drive, memoryRoads)
 }
 
 // outcome is how well the errors were found, of those driven by enough cars.
 type outcome struct {
 	removed, removedFound int
 	flipped, flippedFound int
-	candidates, false     int
+	candidates, false     int // false ones among them
 	samples, votes        int
 	missed, wrong         []string
 	perType               map[maperror.Type]int
@@ -295,9 +294,6 @@ func (x experiment) run(tb testing.TB, ways []road.Way) outcome {
 			}
 			if err := c.Collect(tb.Context(), d, &set); err != nil {
 				tb.Fatal(err)
-			}
-			if x.spy != nil {
-				x.spy(d, roads)
 			}
 			for _, res := range d.Matches[lead:] {
 				if !res.OK {
@@ -497,10 +493,62 @@ func (o *outcome) log(tb testing.TB) {
 	}
 }
 
+// add pools the outcome of another run.
+func (o *outcome) add(p outcome) {
+	o.removed, o.removedFound = o.removed+p.removed, o.removedFound+p.removedFound
+	o.flipped, o.flippedFound = o.flipped+p.flipped, o.flippedFound+p.flippedFound
+	o.candidates, o.false = o.candidates+p.candidates, o.false+p.false
+	o.samples, o.votes = o.samples+p.samples, o.votes+p.votes
+	o.missed, o.wrong = append(o.missed, p.missed...), append(o.wrong, p.wrong...)
+}
+
+// A twentieth of the cars have bad receivers; more is broken than in earnest, so that a
+// short run says something. BenchmarkExperiment has the figures.
 func TestExperiment(t *testing.T) {
-	ways := andorra(t)
-	for _, seed := range []uint64{1, 2, 3} {
-		o := experiment{cars: 1200, samples: 600, everyMS: 1000, removed: 0.02, flipped: 0.01, seed: seed}.run(t, ways)
-		o.log(t)
+	o := experiment{cars: 1500, samples: 600, everyMS: 1000, removed: 0.03, flipped: 0.06, bad: 0.05, seed: 11}.run(t, andorra(t))
+	o.log(t)
+	if 10*o.removedFound < 9*o.removed || 10*o.flippedFound < 9*o.flipped {
+		t.Errorf("removed ways found: %d of %d, flipped ones: %d of %d; want 90 %%", o.removedFound, o.removed, o.flippedFound, o.flipped)
+	}
+	if 20*o.false > o.candidates {
+		t.Errorf("%d of %d candidates are false, more than 5 %%", o.false, o.candidates)
+	}
+}
+
+// Nothing is wrong with the map, but with one in twenty cars: a third each have a frozen, a
+// jumping and an offset position (20 to 60 m).
+func TestBadCarsMakeNoCandidates(t *testing.T) {
+	o := experiment{cars: 1500, samples: 600, everyMS: 1000, bad: 0.05, seed: 12}.run(t, andorra(t))
+	if o.log(t); o.candidates > 0 {
+		t.Errorf("%d candidates of a map without errors", o.candidates)
+	}
+}
+
+// BenchmarkExperiment prints what is found and missed, over several broken maps:
+//
+//	go test ./mapdata/maperror -run '^$' -bench Experiment -benchtime 1x -v
+func BenchmarkExperiment(b *testing.B) {
+	ways := andorra(b)
+	for _, c := range []struct {
+		name  string
+		runs  uint64
+		setup experiment
+	}{
+		{"2 % removed, 1 % flipped, 1 s", 10, experiment{cars: 2000, samples: 600, everyMS: 1000, removed: 0.02, flipped: 0.01}},
+		{"the same, 5 % bad cars", 5, experiment{cars: 2000, samples: 600, everyMS: 1000, removed: 0.02, flipped: 0.01, bad: 0.05}},
+		{"10 % flipped, 1 s", 3, experiment{cars: 2000, samples: 600, everyMS: 1000, flipped: 0.1}},
+		{"2 % removed, 1 % flipped, 5 s", 5, experiment{cars: 2000, samples: 200, everyMS: 5000, removed: 0.02, flipped: 0.01}},
+		{"nothing wrong, 5 % bad cars", 3, experiment{cars: 3000, samples: 600, everyMS: 1000, bad: 0.05}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var o outcome
+			for range b.N {
+				for seed := range c.runs {
+					c.setup.seed = 100 + seed
+					o.add(c.setup.run(b, ways))
+				}
+			}
+			o.log(b)
+		})
 	}
 }

@@ -11,7 +11,6 @@ import (
 type foot struct {
 	distM, rightM float64 // of the point from the line; rightM is negative on its left
 	headingDeg    float64 // of the line there, as drawn
-	alongM        float64 // from the line's start
 	at            geo.Point
 }
 
@@ -21,8 +20,6 @@ func footOf(p, a, b geo.Point, scale float64) foot {
 	ux, uy := float64(b.LonE7-a.LonE7)*scale, float64(b.LatE7-a.LatE7)*geo.MetresPerE7
 	vx, vy := float64(p.LonE7-a.LonE7)*scale, float64(p.LatE7-a.LatE7)*geo.MetresPerE7
 	r := foot{distM: math.Sqrt(d2), at: geo.Between(a, b, f), headingDeg: math.Atan2(ux, uy) * 180 / math.Pi}
-	length := math.Hypot(ux, uy)
-	r.alongM = f * length
 	r.rightM = math.Copysign(r.distM, vx*uy-vy*ux)
 	return r
 }
@@ -30,17 +27,13 @@ func footOf(p, a, b geo.Point, scale float64) foot {
 // footOn is the foot on a line of ≥ 2 points.
 func footOn(line []geo.Point, p geo.Point) foot {
 	scale := geo.Scale(p.LatE7)
-	best := foot{distM: math.Inf(1)}
-	along := 0.0
+	best, at := math.Inf(1), 1
 	for i := 1; i < len(line); i++ {
-		f := footOf(p, line[i-1], line[i], scale)
-		if f.distM < best.distM {
-			f.alongM += along
-			best = f
+		if d2, _ := road.Foot(p, line[i-1], line[i], scale); d2 < best {
+			best, at = d2, i
 		}
-		along += geo.DistanceM(line[i-1], line[i])
 	}
-	return best
+	return footOf(p, line[at-1], line[at], scale)
 }
 
 func lengthM(line []geo.Point) float64 {

@@ -22,7 +22,9 @@ const (
 	minRoadM   = 15.0 // shorter courses need a road at both ends
 	snapM      = 60.0 // how far from a course's ends the roads may be that it joins
 	parallelM  = 70.0 // receivers may be off by this: roads this near must
-	parallelBy = 0.1  // have at most 1/this of the traffic
+	parallelOf = 0.2  // not have more than 1/this of the vehicles, or of the samples
+	parallelBy = 0.1  // where vehicles are
+	tooMany    = 64   // too many to tell by their bitmap
 )
 
 // missingRoad is a course that the map lacks.
@@ -256,9 +258,11 @@ func (j *judge) plausible(m *missingRoad) bool {
 	m.against = vehicles
 	if on > 0 {
 		m.share = min(1, float64(m.tally.n)/length/on)
-		if m.share < parallelBy {
-			return false
+		if vehicles > tooMany {
+			return m.share >= parallelBy
 		}
+		m.share = max(m.share, min(1, float64(m.tally.vehicles())/float64(max(vehicles, 1))))
+		return float64(m.tally.vehicles()) >= parallelOf*float64(vehicles)
 	}
 	return true
 }

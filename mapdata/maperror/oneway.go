@@ -10,8 +10,9 @@ import (
 
 const (
 	wrongShare = 0.4 // of the traffic must go against a one-way road whose direction is wrong;
-	asideM     = 5.0 // but not so far beside it
-	besideOfM  = 2.5 // or this far, if the road is driven as mapped, too
+	mostShare  = 0.8 // from this share on, few drive as mapped
+	asideM     = 2.5 // so far beside it, on average, is not on it
+	farAsideM  = 5.0 // nor is this, whoever drives as mapped
 	asideShare = 0.1 // then this share speaks for a road of its own
 	movedShare = 0.5 // of the samples must be beside a road that was moved,
 	otherSide  = 0.1 // and no more than this share of those on its other side
@@ -30,16 +31,19 @@ func (j *judge) oneWays() {
 			continue
 		}
 		permitted := j.passed(e.Reverse(), t)
+		permitted.subtract(j.fault(e, mistakenCode))
 		share := float64(t.n) / float64(t.n+permitted.n)
 		rightM := float64(t.sum[0]) / float64(t.n) / 100
 		course := j.course(i)
-		if permitted.vehicles() >= j.cfg.MinVehicles && (math.Abs(rightM) >= asideM || share < wrongShare) {
-			if share >= asideShare && math.Abs(rightM) >= besideOfM { // those who drive against it are on another road
-				j.roads = append(j.roads, missingRoad{line: shift(course, rightM), tally: *t, against: permitted.vehicles(), share: share, aside: true})
-			}
+		// Where many drive as mapped, too, those who do not are on another road if they
+		// keep to one side.
+		both := permitted.vehicles() >= j.cfg.MinVehicles && share < mostShare
+		aside := math.Abs(rightM) >= farAsideM || both && math.Abs(rightM) >= asideM
+		if aside && share >= asideShare {
+			j.roads = append(j.roads, missingRoad{line: shift(course, rightM), tally: *t, against: permitted.vehicles(), share: share, aside: true})
 			continue
 		}
-		if share < wrongShare {
+		if aside || share < wrongShare {
 			continue
 		}
 		j.wrong[e.Segment()] = true
@@ -107,13 +111,15 @@ func (j *judge) moved() {
 			continue
 		}
 		line := shift(j.Map.Shape(i), meanM)
-		if 2*j.gapsAt(id) > vehicles { // they don't come and go as the map has it: another road
+		against := max(passes.vehicles()-vehicles, 0)
+		// They don't come and go as the map has it, or others drive on it: another road.
+		if 2*j.gapsAt(id) > vehicles || 4*against > vehicles {
 			j.roads = append(j.roads, missingRoad{line: line, tally: *most, share: 1})
 			continue
 		}
 		c := Candidate{
 			Type: MovedGeometry, Edge: drawn, Vehicles: vehicles,
-			Against: max(passes.vehicles()-vehicles, 0), Score: score(vehicles, share),
+			Against: against, Score: score(vehicles, share),
 			Geometry: line,
 		}
 		c.At, _ = pointAt(c.Geometry, lengthM(c.Geometry)/2)

@@ -42,6 +42,19 @@ func (t *tally) see(dayMS int64, v learn.Vehicles) {
 	t.days = append(t.days, dayVehicles{dayMS, v})
 }
 
+// subtract takes away what was counted by mistake, and the vehicles that were.
+func (t *tally) subtract(o *tally) {
+	t.n = max(t.n-o.n, 0)
+	for i := range t.days {
+		for _, d := range o.days {
+			if d.dayMS == t.days[i].dayMS {
+				t.days[i].vehicles[0] &^= d.vehicles[0]
+				t.days[i].vehicles[1] &^= d.vehicles[1]
+			}
+		}
+	}
+}
+
 // vehicles is a lower bound of the distinct vehicles: those of the fullest day, because
 // pseudonyms of different days can't be told apart or together.
 func (t *tally) vehicles() int {

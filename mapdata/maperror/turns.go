@@ -12,8 +12,8 @@ import (
 const (
 	sameGapM     = 35.0 // gaps with both ends this near are one
 	shortM       = 30.0 // a missing way up to this long is a missing turn
-	wayTimes     = 1.3  // the map connects two places by a way up to so many times as long
-	waySpareM    = 40.0 // as the straight one, and so much more
+	wayTimes     = 1.2  // the map connects two places by a way up to so many times as long
+	waySpareM    = 15.0 // as the straight one, and so much more
 	linkTimes    = 1.25 // a link's whole way, likewise
 	linkSpareM   = 15.0
 	linkStepM    = 5.0
@@ -177,8 +177,8 @@ func link(left, reached []geo.Point, maxM float64) []geo.Point {
 	return ends
 }
 
-// connected reports whether a way of at most maxM leads from a place on a to one on b,
-// one-way or not: a wrong one-way is not a missing road.
+// connected reports whether a way of at most maxM leads from a place on a to one on b, also
+// against one-ways that are wrong: those are not missing roads.
 func (j *judge) connected(a, b road.Index, offA, offB, maxM float64) bool {
 	g := j.Map
 	if a>>1 == b>>1 {
@@ -218,6 +218,9 @@ func (j *judge) connected(a, b road.Index, offA, offB, maxM float64) bool {
 			reach(g.Target(e), cost[n]+g.LengthM(e))
 		}
 		for _, e := range g.OutWrong(n) {
+			if !j.wrong[g.Edge(e).Segment()] {
+				continue
+			}
 			reach(g.Target(e), cost[n]+g.LengthM(e))
 		}
 	}
