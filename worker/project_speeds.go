@@ -80,7 +80,7 @@ func (s *speeds) Begin(ctx context.Context) ([]uint32, error) {
 }
 
 // Due implements Layer: with each minute the window moves.
-func (s *speeds) Due(now time.Time) []uint32 {
+func (s *speeds) Due(_ context.Context, now time.Time) ([]uint32, error) {
 	minute := learn.MinuteStart(now.UnixMilli())
 	var due []uint32
 	for q, t := range s.live {
@@ -88,7 +88,7 @@ func (s *speeds) Due(now time.Time) []uint32 {
 			due = append(due, q)
 		}
 	}
-	return due
+	return due, nil
 }
 
 // Project implements Layer.

@@ -21,7 +21,7 @@ type Layer interface {
 	// lists the z14 tiles (quadkeys) to renew whatever the outbox says.
 	Begin(ctx context.Context) ([]uint32, error)
 	// Due lists the z14 tiles that time alone has made dirty.
-	Due(now time.Time) []uint32
+	Due(ctx context.Context, now time.Time) ([]uint32, error)
 	// Project renews z14 tiles, ascending, as of now, by the database's clock: what is read later can only be newer
 	// than that version. It tells how many tiles it published.
 	Project(ctx context.Context, quadkeys []uint32, now time.Time) (published int, err error)
@@ -34,6 +34,8 @@ type ProjectorConfig struct {
 	// Gather, for layers that pass seldom, is how often their rows of the outbox are summed up by
 	// tile, so that they don't pile up. Default 0: the outbox is read by the passes themselves.
 	Gather time.Duration
+	// MapVersion names the road graph in use; when it changes, all is renewed. Default: it never does.
+	MapVersion func() string
 	// Duty is the greatest share of time spent in passes: after a long one the pause is
 	// longer. It bounds what publishing costs when everything moves. Default 0.25.
 	Duty float64
@@ -51,7 +53,8 @@ type Projector struct {
 	store ProjectorStore
 	log   *slog.Logger
 	m     *ProjectorMetrics
-	begun bool // the layer remembers what is published
+	begun bool   // the layer remembers what is published
+	drawn string // the version of the map that that is drawn on
 }
 
 // NewProjector makes a Projector; Run starts it.
@@ -59,9 +62,9 @@ func NewProjector(cfg ProjectorConfig, layer Layer, store ProjectorStore, log *s
 	return &Projector{
 		cfg: ProjectorConfig{
 			Interval: cmp.Or(cfg.Interval, time.Second),
-			Gather:   cfg.Gather,
-			Duty:     cmp.Or(cfg.Duty, 0.25),
-			Batch:    cmp.Or(cfg.Batch, 50_000),
+			Gather:   cfg.Gather, MapVersion: cfg.MapVersion,
+			Duty:  cmp.Or(cfg.Duty, 0.25),
+			Batch: cmp.Or(cfg.Batch, 50_000),
 		},
 		layer: layer, store: store, log: log, m: m,
 	}
@@ -115,6 +118,11 @@ func (p *Projector) Pass(ctx context.Context) (published int, err error) {
 		}
 	}()
 	dirty := map[uint32]bool{}
+	if p.cfg.MapVersion != nil {
+		if v := p.cfg.MapVersion(); v != p.drawn {
+			p.begun, p.drawn = false, v
+		}
+	}
 	if !p.begun {
 		// New in office: renew all that predecessors may have left behind.
 		known, err := p.layer.Begin(ctx)
@@ -137,7 +145,11 @@ func (p *Projector) Pass(ctx context.Context) (published int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, q := range p.layer.Due(now) {
+	due, err := p.layer.Due(ctx, now)
+	if err != nil {
+		return 0, err
+	}
+	for _, q := range due {
 		dirty[q] = true
 	}
 	if len(dirty) > 0 {

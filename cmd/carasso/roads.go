@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carasso/carasso/mapdata/hazard"
+	"github.com/carasso/carasso/mapdata/limit"
 	"github.com/carasso/carasso/mapdata/road"
 	"github.com/carasso/carasso/mapdata/tile"
 )
@@ -28,8 +30,10 @@ type roads struct {
 }
 
 type loadedMap struct {
-	store  *road.Store
-	speeds *tile.Speeds
+	store   *road.Store
+	speeds  *tile.Speeds
+	limits  *tile.Limits
+	hazards *tile.Hazards
 }
 
 func newRoads(o objects, log *slog.Logger) *roads { return &roads{objects: o, log: log} }
@@ -50,7 +54,9 @@ func (r *roads) refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("map: %w", err)
 	}
-	r.current.Store(&loadedMap{store: store, speeds: tile.NewSpeeds(store, kAnonymity)})
+	r.current.Store(&loadedMap{
+		store: store, speeds: tile.NewSpeeds(store, kAnonymity), limits: tile.NewLimits(store), hazards: tile.NewHazards(store),
+	})
 	m := store.Manifest()
 	r.log.InfoContext(ctx, "map in use", "version", m.Version, "source", m.Source, "segments", m.Segments, "km", int(m.LengthKM))
 	return nil
@@ -152,4 +158,64 @@ func (r speedTiles) Records(ctx context.Context, id tile.ID, speed func(road.Edg
 		return nil, err
 	}
 	return m.speeds.Records(ctx, id, speed)
+}
+
+// limitTiles renders the speed limits of the map in use.
+type limitTiles struct{ *roads }
+
+// Affected implements worker.LimitTiles.
+func (r limitTiles) Affected(ctx context.Context, quadkeys []uint32) ([]tile.ID, error) {
+	m, err := r.get()
+	if err != nil {
+		return nil, err
+	}
+	return m.limits.Affected(ctx, quadkeys)
+}
+
+// Build implements worker.LimitTiles.
+func (r limitTiles) Build(ctx context.Context, id tile.ID, learned func(road.Edge) (limit.Limit, bool)) ([]byte, error) {
+	m, err := r.get()
+	if err != nil {
+		return nil, err
+	}
+	return m.limits.Build(ctx, id, learned)
+}
+
+// Records implements worker.LimitTiles.
+func (r limitTiles) Records(ctx context.Context, id tile.ID, learned func(road.Edge) (limit.Limit, bool)) ([]tile.Record, error) {
+	m, err := r.get()
+	if err != nil {
+		return nil, err
+	}
+	return m.limits.Records(ctx, id, learned)
+}
+
+// hazardTiles renders the hazards on the map in use.
+type hazardTiles struct{ *roads }
+
+// Affected implements worker.HazardTiles.
+func (r hazardTiles) Affected(ctx context.Context, changed []hazard.Hazard) ([]tile.ID, error) {
+	m, err := r.get()
+	if err != nil {
+		return nil, err
+	}
+	return m.hazards.Affected(ctx, changed)
+}
+
+// Build implements worker.HazardTiles.
+func (r hazardTiles) Build(ctx context.Context, id tile.ID, all []hazard.Hazard) ([]byte, error) {
+	m, err := r.get()
+	if err != nil {
+		return nil, err
+	}
+	return m.hazards.Build(ctx, id, all)
+}
+
+// Records implements worker.HazardTiles; without a map Build has failed before.
+func (r hazardTiles) Records(id tile.ID, all []hazard.Hazard) []tile.Record {
+	m, err := r.get()
+	if err != nil {
+		return nil
+	}
+	return m.hazards.Records(id, all)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,10 @@ import (
 
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/service"
+	"github.com/carasso/carasso/mapdata/hazard"
+	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/limit"
+	"github.com/carasso/carasso/mapdata/maperror"
 	"github.com/carasso/carasso/mapdata/match"
 	"github.com/carasso/carasso/mapdata/tile"
 	"github.com/carasso/carasso/worker"
@@ -22,26 +27,50 @@ type workerFlags struct {
 	FlushInterval   time.Duration `default:"500ms" help:"How long a flush gathers envelopes at most."`
 	FlushBatches    int           `default:"8000" help:"Batches at which a flush ends its gathering."`
 	Pipelines       int           `default:"0" help:"Flushes under way at once; 0: one per processor, at least 2."`
-	ProjectInterval time.Duration `default:"0s" help:"Pause between two passes that publish tiles. 0s: 1 s embedded; 15 s on AWS, where each published tile is billed."`
+	UrgentInterval  time.Duration `default:"0s" help:"The same when a hazard was reported. 0s: 100 ms embedded; the flush interval on AWS, where each flush's object is billed."`
+	ProjectInterval time.Duration `default:"0s" help:"Pause between two passes that publish speeds. 0s: 1 s embedded; 15 s on AWS, where each published tile is billed."`
+	HazardInterval  time.Duration `default:"250ms" help:"Pause between two passes that publish hazards."`
+	LimitInterval   time.Duration `default:"0s" help:"Pause between two passes that judge speed limits. 0s: 1 min embedded, 1 h on AWS."`
+	ErrorInterval   time.Duration `default:"0s" help:"Pause between two passes that look for errors of the map. 0s: 1 min embedded, 1 h on AWS."`
+}
+
+// withDefaults fills in what is 0 for the embedded mode.
+func (f workerFlags) withDefaults() workerFlags {
+	f.UrgentInterval = cmp.Or(f.UrgentInterval, min(100*time.Millisecond, f.FlushInterval))
+	f.ProjectInterval = cmp.Or(f.ProjectInterval, time.Second)
+	f.LimitInterval = cmp.Or(f.LimitInterval, time.Minute)
+	f.ErrorInterval = cmp.Or(f.ErrorInterval, time.Minute)
+	return f
+}
+
+// withAWSDefaults fills in what is 0 where requests are billed.
+func (f workerFlags) withAWSDefaults() workerFlags {
+	f.UrgentInterval = cmp.Or(f.UrgentInterval, f.FlushInterval)
+	f.ProjectInterval = cmp.Or(f.ProjectInterval, 15*time.Second)
+	f.LimitInterval = cmp.Or(f.LimitInterval, time.Hour)
+	f.ErrorInterval = cmp.Or(f.ErrorInterval, time.Hour)
+	return f
 }
 
 // leaderRetry is how often a worker tries to become the one that folds or projects.
 const leaderRetry = 2 * time.Second
 
-// workers is a worker, and the two tasks that one worker of all does.
+// workers is a worker, and the tasks that one worker of all does.
 type workers struct {
 	worker      *worker.Worker
 	housekeeper *worker.Housekeeper
-	projector   *worker.Projector
+	projectors  []*worker.Projector
 	db          *postgres.DB
 	log         *slog.Logger
 }
 
-// newWorker wires a worker; the same in both modes. name is unique among running workers.
+// newWorker wires a worker; the same in both modes. name is unique among running workers. What is 0 in f
+// is as embedded.
 func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *roads, log *slog.Logger, reg prometheus.Registerer) (*workers, error) {
+	f = f.withDefaults()
 	w, err := worker.New(worker.Config{
-		Name: name, Pipelines: f.Pipelines, FlushInterval: f.FlushInterval, FlushBatches: f.FlushBatches,
-		Visibility: queueVisibility,
+		Name: name, Pipelines: f.Pipelines, FlushInterval: f.FlushInterval, UrgentInterval: f.UrgentInterval,
+		FlushBatches: f.FlushBatches, Visibility: queueVisibility,
 	}, worker.Deps{
 		Queue: b.queue, Dead: b.queue, Objects: b.objects,
 		Begin: func(ctx context.Context) (worker.Tx, error) {
@@ -52,6 +81,9 @@ func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *ro
 			return tx, nil
 		},
 		NewMatcher: func() worker.Matcher { return match.New(maps) },
+		NewCollectors: func() []learn.Collector {
+			return []learn.Collector{hazard.New(maps), limit.New(maps), maperror.New(maps)}
+		},
 		MapVersion: maps.Version,
 		Logger:     log,
 		Registerer: reg,
@@ -59,17 +91,46 @@ func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *ro
 	if err != nil {
 		return nil, err
 	}
-	pm := worker.NewProjectorMetrics(reg)
-	to := tile.NewPublisher(b.objects, b.live)
-	projector := worker.NewProjector(worker.ProjectorConfig{Interval: f.ProjectInterval},
-		worker.NewSpeeds(worker.SpeedsConfig{K: kAnonymity}, db, speedTiles{maps}, to, pm), db, log, pm)
+	projectors, err := newProjectors(f, b, db, maps, log, reg)
+	if err != nil {
+		return nil, err
+	}
 	return &workers{
 		worker:      w,
 		housekeeper: worker.NewHousekeeper(worker.HousekeeperConfig{}, db, log, reg),
-		projector:   projector,
+		projectors:  projectors,
 		db:          db,
 		log:         log,
 	}, nil
+}
+
+// outboxGather is how often the outbox of what is projected seldom is summed up.
+const outboxGather = 2 * time.Second
+
+// newProjectors wires what publishes, layer by layer.
+func newProjectors(f workerFlags, b backends, db *postgres.DB, maps *roads, log *slog.Logger, reg prometheus.Registerer) ([]*worker.Projector, error) {
+	m := worker.NewProjectorMetrics(reg)
+	to := tile.NewPublisher(b.objects, b.live)
+	judge := limit.DefaultConfig()
+	judge.K = kAnonymity
+	limits, err := worker.NewLimits(worker.LimitsConfig{Judge: judge}, db, maps, limitTiles{maps}, to, m)
+	if err != nil {
+		return nil, err
+	}
+	var all []*worker.Projector
+	for _, p := range []struct {
+		layer  worker.Layer
+		every  time.Duration
+		gather time.Duration
+	}{
+		{worker.NewHazards(worker.HazardsConfig{}, db, maps, hazardTiles{maps}, to, m), f.HazardInterval, 0},
+		{worker.NewSpeeds(worker.SpeedsConfig{K: kAnonymity}, db, speedTiles{maps}, to, m), f.ProjectInterval, 0},
+		{limits, f.LimitInterval, outboxGather},
+		{worker.NewErrors(worker.ErrorsConfig{}, db, maps), f.ErrorInterval, outboxGather},
+	} {
+		all = append(all, worker.NewProjector(worker.ProjectorConfig{Interval: p.every, Gather: p.gather, MapVersion: maps.Version}, p.layer, db, log, m))
+	}
+	return all, nil
 }
 
 // run works until ctx ends and the flushes in hand are finished.
@@ -77,7 +138,16 @@ func (w *workers) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return w.worker.Run(ctx) })
 	g.Go(func() error { return w.lead(ctx, postgres.RoleMaintainer, w.housekeeper.Run) })
-	g.Go(func() error { return w.lead(ctx, postgres.RoleProjector, w.projector.Run) })
+	g.Go(func() error { return w.lead(ctx, postgres.RoleProjector, w.project) })
+	return g.Wait()
+}
+
+// project publishes all layers, side by side.
+func (w *workers) project(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, p := range w.projectors {
+		g.Go(func() error { return p.Run(ctx) })
+	}
 	return g.Wait()
 }
 
@@ -136,10 +206,7 @@ func (c *workerCmd) Run(ctx context.Context, logs *logFlags) error {
 		}
 		name = fmt.Sprintf("%s-%d", host, os.Getpid())
 	}
-	if c.ProjectInterval == 0 {
-		c.ProjectInterval = 15 * time.Second
-	}
-	w, err := newWorker(c.workerFlags, name, b, db, maps, log, reg)
+	w, err := newWorker(c.withAWSDefaults(), name, b, db, maps, log, reg)
 	if err != nil {
 		return err
 	}
