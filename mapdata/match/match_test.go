@@ -3,12 +3,14 @@ package match_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,14 +115,29 @@ func drive(g *road.Graph, r *rand.Rand, n int) ([]telemetry.Sample, []truth) {
 	return samples, truths
 }
 
+// inBatches matches samples in batches with lead-in, as vehicles send them.
+func inBatches(tb testing.TB, m *match.Matcher, samples []telemetry.Sample, out []match.Result, batch, leadIn int) {
+	tb.Helper()
+	scratch := make([]match.Result, batch+leadIn)
+	for at := 0; at < len(samples); at += batch {
+		from, to := max(at-leadIn, 0), min(at+batch, len(samples))
+		if err := m.Match(tb.Context(), samples[from:to], scratch); err != nil {
+			tb.Fatal(err)
+		}
+		copy(out[at:to], scratch[at-from:to-from])
+	}
+}
+
 func TestAccuracyOverAndorra(t *testing.T) {
 	store, graph := andorra(t)
 	tests := map[string]struct {
-		has  telemetry.Field
-		want float64
+		has        telemetry.Field
+		batch      int
+		all, inner float64 // the least share of right directed edges
 	}{
-		"speed, heading, accuracy": {telemetry.HasSpeed | telemetry.HasHeading | telemetry.HasAccuracy, 0.90},
-		"positions only":           {0, 0.85},
+		"speed, heading, accuracy": {telemetry.HasSpeed | telemetry.HasHeading | telemetry.HasAccuracy, 10, 0.975, 0.995},
+		"positions only":           {0, 10, 0.94, 0.993},
+		"positions only, at once":  {0, 600, 0.95, 0.995},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -133,12 +150,8 @@ func TestAccuracyOverAndorra(t *testing.T) {
 				for i := range samples {
 					samples[i].Has = tt.has
 				}
-				for at := 0; at+10 <= len(samples); at += 10 { // as batches of 10
-					if err := m.Match(t.Context(), samples[at:at+10], out[at:]); err != nil {
-						t.Fatal(err)
-					}
-				}
-				for i, want := range truths[:len(samples)/10*10] {
+				inBatches(t, m, samples, out, tt.batch, 3)
+				for i, want := range truths {
 					all++
 					if out[i].Edge == want.edge {
 						allRight++
@@ -158,28 +171,128 @@ func TestAccuracyOverAndorra(t *testing.T) {
 					}
 				}
 			}
-			share := float64(right) / float64(inner)
+			share, innerShare := float64(allRight)/float64(all), float64(right)/float64(inner)
 			t.Logf("right directed edge: %.2f %% of %d samples, %.2f %% of the %d more than 25 m from junctions (right segment: %.2f %%); without a match %.2f %%",
-				100*float64(allRight)/float64(all), all, 100*share, inner, 100*float64(segment)/float64(inner), 100*float64(missed)/float64(all))
-			if share < tt.want {
-				t.Errorf("%.2f %% of directed edges are right, expected at least %.0f %%", 100*share, 100*tt.want)
+				100*share, all, 100*innerShare, inner, 100*float64(segment)/float64(inner), 100*float64(missed)/float64(all))
+			if share < tt.all || innerShare < tt.inner {
+				t.Errorf("%.2f %% of directed edges are right, %.2f %% inside roads; expected at least %.1f and %.1f %%", 100*share, 100*innerShare, 100*tt.all, 100*tt.inner)
 			}
 		})
+	}
+}
+
+// TestBatchesAgreeWithTheWhole cuts drives into batches with lead-in, at every place.
+func TestBatchesAgreeWithTheWhole(t *testing.T) {
+	store, graph := andorra(t)
+	r := rand.New(rand.NewPCG(3, 5))
+	m := match.New(store)
+	whole, cut := make([]match.Result, 300), make([]match.Result, 300)
+	same, all := 0, 0
+	for range 20 {
+		samples, _ := drive(graph, r, 300)
+		if err := m.Match(t.Context(), samples, whole); err != nil {
+			t.Fatal(err)
+		}
+		checkInvariants(t, graph, samples, whole, m.Path())
+		for _, batch := range []int{7, 10, 13, 50} {
+			inBatches(t, m, samples, cut, batch, 3)
+			for i := range samples {
+				all++
+				if cut[i].Edge == whole[i].Edge {
+					same++
+				}
+			}
+		}
+	}
+	if share := float64(same) / float64(all); share < 0.985 {
+		t.Errorf("%.2f %% of %d samples agree", 100*share, all)
+	} else {
+		t.Logf("%.2f %% of %d samples agree", 100*share, all)
+	}
+}
+
+// TestLongDrive is decoded in windows; what is found is what one window finds of any part.
+func TestLongDrive(t *testing.T) {
+	store, graph := andorra(t)
+	r := rand.New(rand.NewPCG(17, 1))
+	var samples []telemetry.Sample
+	for len(samples) < 5000 {
+		samples, _ = drive(graph, r, 10_000)
+	}
+	m := match.New(store)
+	whole, part := make([]match.Result, len(samples)), make([]match.Result, 200)
+	if err := m.Match(t.Context(), samples, whole); err != nil {
+		t.Fatal(err)
+	}
+	checkInvariants(t, graph, samples, whole, m.Path())
+	same, all := 0, 0
+	for at := 0; at+200 <= len(samples); at += 100 {
+		if err := m.Match(t.Context(), samples[at:at+200], part); err != nil {
+			t.Fatal(err)
+		}
+		for i := 50; i < 150; i++ {
+			all++
+			if part[i].Edge == whole[at+i].Edge {
+				same++
+			}
+		}
+	}
+	if share := float64(same) / float64(all); share < 0.998 {
+		t.Errorf("%.2f %% of %d samples agree", 100*share, all)
 	}
 }
 
 func TestMatchAllocatesNothing(t *testing.T) {
 	store, graph := andorra(t)
 	samples, _ := drive(graph, rand.New(rand.NewPCG(1, 1)), 300)
+	bare := slices.Clone(samples)
+	for i := range bare {
+		bare[i].Has = 0
+	}
 	m := match.New(store)
 	out := make([]match.Result, len(samples))
 	ctx := t.Context()
-	if n := testing.AllocsPerRun(5, func() {
-		if err := m.Match(ctx, samples, out); err != nil {
+	for name, samples := range map[string][]telemetry.Sample{"everything reported": samples, "positions only": bare} {
+		for _, batch := range []int{10, len(samples)} {
+			if n := testing.AllocsPerRun(5, func() {
+				for at := 0; at+batch <= len(samples); at += batch {
+					if err := m.Match(ctx, samples[at:at+batch], out); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}); n != 0 {
+				t.Errorf("%s, batches of %d: %v allocations", name, batch, n)
+			}
+		}
+	}
+}
+
+// TestGraphIsSmall bounds what a directed edge occupies in memory.
+func TestGraphIsSmall(t *testing.T) {
+	store, graph := andorra(t)
+	edges := 0
+	for i := range road.Index(graph.NumIndexes()) {
+		if graph.Allowed(i) {
+			edges++
+		}
+	}
+	var parts, copies int64
+	for _, q := range store.Manifest().Tiles {
+		p, err := store.Partition(t.Context(), q)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
+		parts += p.MemoryBytes()
+		for i := range road.Index(p.NumIndexes()) {
+			if p.Allowed(i) {
+				copies++
+			}
+		}
+	}
+	whole, part := float64(graph.MemoryBytes())/float64(edges), float64(parts)/float64(copies)
+	t.Logf("%.0f bytes for each of %d directed edges; in partitions %.0f for each of %d", whole, edges, part, copies)
+	if whole > 120 {
+		t.Errorf("%.0f bytes a directed edge", whole)
 	}
 }
 
@@ -257,19 +370,60 @@ func TestMatchReportsUnreadableMap(t *testing.T) {
 	}
 }
 
+// BenchmarkMatch matches samples at 1 Hz in batches of 10.
 func BenchmarkMatch(b *testing.B) {
 	store, graph := andorra(b)
-	samples, _ := drive(graph, rand.New(rand.NewPCG(1, 1)), 1000)
-	m := match.New(store)
-	out := make([]match.Result, len(samples))
-	ctx := b.Context()
-	b.ReportAllocs()
-	for b.Loop() {
-		for at := 0; at+10 <= len(samples); at += 10 {
-			if err := m.Match(ctx, samples[at:at+10], out[at:]); err != nil {
-				b.Fatal(err)
-			}
+	edges := 0
+	for i := range road.Index(graph.NumIndexes()) {
+		if graph.Allowed(i) {
+			edges++
 		}
 	}
-	b.ReportMetric(float64(b.N*len(samples))/b.Elapsed().Seconds(), "points/s")
+	for name, has := range map[string]telemetry.Field{
+		"everything": telemetry.HasSpeed | telemetry.HasHeading | telemetry.HasAccuracy,
+		"positions":  0,
+	} {
+		b.Run(name, func(b *testing.B) {
+			samples, _ := drive(graph, rand.New(rand.NewPCG(1, 1)), 1000)
+			for i := range samples {
+				samples[i].Has = has
+			}
+			m := match.New(store)
+			out := make([]match.Result, len(samples))
+			ctx := b.Context()
+			b.ReportAllocs()
+			for b.Loop() {
+				for at := 0; at+10 <= len(samples); at += 10 {
+					if err := m.Match(ctx, samples[at:at+10], out[at:]); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.N*len(samples))/b.Elapsed().Seconds(), "points/s")
+			b.ReportMetric(float64(graph.MemoryBytes())/float64(edges), "B/edge")
+		})
+	}
+}
+
+// BenchmarkMatchLong matches a whole drive at once, sampled more and more rarely.
+func BenchmarkMatchLong(b *testing.B) {
+	store, graph := andorra(b)
+	whole, _ := drive(graph, rand.New(rand.NewPCG(1, 1)), 3600)
+	for _, every := range []int{1, 10, 60} {
+		b.Run(fmt.Sprintf("every %d s", every), func(b *testing.B) {
+			var samples []telemetry.Sample
+			for i := 0; i < len(whole); i += every {
+				samples = append(samples, whole[i])
+			}
+			m := match.New(store)
+			out := make([]match.Result, len(samples))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := m.Match(b.Context(), samples, out); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N*len(samples))/b.Elapsed().Seconds(), "points/s")
+		})
+	}
 }
