@@ -186,11 +186,14 @@ func NewGraph(segs []Segment, box geo.Box) (*Graph, error) {
 		from, _ := slices.BinarySearch(g.nodeID, s.From)
 		to, _ := slices.BinarySearch(g.nodeID, s.To)
 		g.segs[i] = segment{
-			id: s.ID, from: int32(from), to: int32(to), name: text(s.Name), ref: text(s.Ref),
-			class: s.Class, flags: s.Flags, layer: s.Layer, limit: s.Limit,
+			id: s.ID, from: int32(from), to: int32(to), name: text(s.Name), refClass: packRef(text(s.Ref), s.Class),
+			flags: s.Flags, layer: s.Layer, limit: s.Limit,
 		}
 		g.points = append(g.points, s.Shape...)
 		g.shapeStart[i+1] = uint32(len(g.points))
+	}
+	if len(g.text) > maxTexts {
+		return nil, fmt.Errorf("%d names are too many for one graph", len(g.text))
 	}
 	g.finish(box)
 	return g, nil
@@ -199,7 +202,7 @@ func NewGraph(segs []Segment, box geo.Box) (*Graph, error) {
 // finish derives lengths, extent, node places, adjacency and grid from the columns.
 func (g *Graph) finish(box geo.Box) {
 	g.box = geo.BoxOf(g.points)
-	g.along = make([]float32, len(g.points))
+	g.along = make([]uint16, len(g.points))
 	g.nodeAt = make([]geo.Point, len(g.nodeID))
 	for n := range g.segs {
 		s := &g.segs[n]
@@ -208,9 +211,13 @@ func (g *Graph) finish(box geo.Box) {
 		var d float64
 		for k := 1; k < len(shape); k++ {
 			d += geo.DistanceM(shape[k-1], shape[k])
-			along[k] = float32(d)
 		}
 		s.lengthM = float32(d)
+		var at float64
+		for k := 1; k < len(shape) && d > 0; k++ {
+			at += geo.DistanceM(shape[k-1], shape[k])
+			along[k] = uint16(math.Round(min(at/d, 1) * alongAll))
+		}
 		g.lengthM += d
 		g.nodeAt[s.from], g.nodeAt[s.to] = shape[0], shape[len(shape)-1]
 	}

@@ -99,7 +99,7 @@ func decodeColumns(body []byte) (*Partition, error) {
 	r := &reader{b: body}
 	quadkey := r.uvarint()
 	nodes, texts, segs, points := r.count(1), r.count(1), r.count(minSegment), r.count(2)
-	if r.bad || quadkey >= 1<<(2*Zoom) || points >= maxPoints {
+	if r.bad || quadkey >= 1<<(2*Zoom) || points >= maxPoints || texts >= maxTexts {
 		return nil, fmt.Errorf("%w: impossible counts", ErrCorrupt)
 	}
 	g := &Graph{
@@ -129,9 +129,10 @@ func decodeColumns(body []byte) (*Partition, error) {
 			return nil, fmt.Errorf("%w: segment %d of %d", ErrCorrupt, n, segs)
 		}
 		id = next
-		s.class, s.flags, s.layer = Class(fixed[0]), Flags(fixed[1]), int8(fixed[2])
+		s.flags, s.layer = Flags(fixed[1]), int8(fixed[2])
 		s.limit = [2]uint8{fixed[3], fixed[4]}
-		s.name, s.ref = uint32(r.below(len(g.text))), uint32(r.below(len(g.text)))
+		s.name = uint32(r.below(len(g.text)))
+		s.refClass = packRef(uint32(r.below(len(g.text))), Class(fixed[0]))
 		count := r.count(2)
 		if r.bad || count < 2 || len(g.points)+count > points {
 			return nil, fmt.Errorf("%w: shape %d of %d", ErrCorrupt, n, segs)

@@ -49,9 +49,9 @@ func (p *Partition) Encode() []byte {
 		b = binary.AppendUvarint(b, uint64(s.id-id))
 		b = binary.AppendUvarint(b, uint64(s.from))
 		b = binary.AppendUvarint(b, uint64(s.to))
-		b = append(b, byte(s.class), byte(s.flags), byte(s.layer), s.limit[0], s.limit[1])
+		b = append(b, byte(s.class()), byte(s.flags), byte(s.layer), s.limit[0], s.limit[1])
 		b = binary.AppendUvarint(b, uint64(s.name))
-		b = binary.AppendUvarint(b, uint64(s.ref))
+		b = binary.AppendUvarint(b, uint64(s.ref()))
 		shape := p.points[p.shapeStart[n]:p.shapeStart[n+1]]
 		b = binary.AppendUvarint(b, uint64(len(shape)))
 		for _, pt := range shape {

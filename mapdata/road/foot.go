@@ -22,7 +22,7 @@ func (g *Graph) FootOn(p geo.Point, i Index, fromM, toM float64) (offsetM, distM
 	// The span that lo is on: the last one that starts at or before it.
 	k, end := first, last
 	for end-k > 1 {
-		if mid := int(uint(k+end) / 2); float64(g.along[mid]) <= lo {
+		if mid := int(uint(k+end) / 2); g.alongM(n, mid) <= lo {
 			k = mid
 		} else {
 			end = mid
@@ -30,9 +30,10 @@ func (g *Graph) FootOn(p geo.Point, i Index, fromM, toM float64) (offsetM, distM
 	}
 	scale := geo.Scale(p.LatE7)
 	best, at := math.Inf(1), lo
-	for ; k < last && float64(g.along[k]) <= hi; k++ {
+	for ; k < last && g.alongM(n, k) <= hi; k++ {
 		a, b := g.points[k], g.points[k+1]
-		start, size := float64(g.along[k]), float64(g.along[k+1]-g.along[k])
+		start := g.alongM(n, k)
+		size := g.alongM(n, k+1) - start
 		d2, f := Foot(p, a, b, scale)
 		d := start + f*size
 		if c := min(max(d, lo), hi); c != d {

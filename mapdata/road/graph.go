@@ -28,7 +28,7 @@ type Graph struct {
 	segs       []segment   // ascending by id
 	shapeStart []uint32    // len(segs)+1: where each shape starts in points
 	points     []geo.Point // all shapes, one after another
-	along      []float32   // for each point, metres from its shape's start
+	along      []uint16    // for each point, the share of its shape before it, in 1/alongAll
 	nodeID     []int64     // OSM node ids of the segments' ends, ascending
 	nodeAt     []geo.Point
 	outStart   []uint32 // len(nodeID)+1: where each node's edges start in out
@@ -41,17 +41,34 @@ type Graph struct {
 	lengthM    float64
 }
 
-// segment is one row of the graph: 40 bytes.
+// segment is one row of the graph: 32 bytes.
 type segment struct {
-	id        SegmentID
-	from, to  int32 // places in nodeID
-	name, ref uint32
-	lengthM   float32
-	class     Class
-	flags     Flags
-	layer     int8
-	limit     [2]uint8
+	id       SegmentID
+	from, to int32  // places in nodeID
+	name     uint32 // place in text
+	refClass uint32 // see packRef
+	lengthM  float32
+	flags    Flags
+	layer    int8
+	limit    [2]uint8
 }
+
+// alongAll stands for a shape's whole length: along resolves 1/65,535 of it.
+const alongAll = 1<<16 - 1
+
+// alongM is how far point k is from the start of segment n, to which it belongs, in metres.
+func (g *Graph) alongM(n Index, k int) float64 {
+	return float64(g.along[k]) * (float64(g.segs[n].lengthM) / alongAll)
+}
+
+// maxTexts is the most texts that a graph may have.
+const maxTexts = 1 << 24
+
+// packRef joins the place of a reference in text and a class.
+func packRef(ref uint32, c Class) uint32 { return ref<<8 | uint32(c) }
+
+func (s *segment) ref() uint32  { return s.refClass >> 8 }
+func (s *segment) class() Class { return Class(s.refClass) }
 
 // NumNodes is the number of junctions and ends; nodes are numbered from 0.
 func (g *Graph) NumNodes() int { return len(g.nodeID) }
@@ -123,7 +140,7 @@ func (g *Graph) Target(i Index) int { return g.Source(i ^ 1) }
 func (g *Graph) LengthM(i Index) float64 { return float64(g.segs[i>>1].lengthM) }
 
 // Class is the edge's road class.
-func (g *Graph) Class(i Index) Class { return g.segs[i>>1].class }
+func (g *Graph) Class(i Index) Class { return g.segs[i>>1].class() }
 
 // Flags are the segment's flags.
 func (g *Graph) Flags(i Index) Flags { return g.segs[i>>1].flags }
@@ -149,8 +166,8 @@ func (g *Graph) SegmentAt(n int) Segment {
 	return Segment{
 		ID: s.id,
 		Attributes: Attributes{
-			Name: g.text[s.name], Ref: g.text[s.ref],
-			Class: s.class, Flags: s.flags, Layer: s.layer, Limit: s.limit,
+			Name: g.text[s.name], Ref: g.text[s.ref()],
+			Class: s.class(), Flags: s.flags, Layer: s.layer, Limit: s.limit,
 		},
 		From: g.nodeID[s.from], To: g.nodeID[s.to],
 		Shape: g.points[g.shapeStart[n]:g.shapeStart[n+1]], LengthM: float64(s.lengthM),
@@ -206,7 +223,7 @@ func (g *Graph) PointAt(i Index, offsetM float64) (p geo.Point, headingDeg float
 
 // MemoryBytes estimates what the graph occupies in memory.
 func (g *Graph) MemoryBytes() int64 {
-	n := len(g.segs)*40 + len(g.shapeStart)*4 + len(g.points)*12 + len(g.nodeID)*16 +
+	n := len(g.segs)*32 + len(g.shapeStart)*4 + len(g.points)*10 + len(g.nodeID)*16 +
 		(len(g.outStart)+len(g.out)+len(g.wrongStart)+len(g.wrong))*4 + g.grid.bytes()
 	for _, t := range g.text {
 		n += 16 + len(t)

@@ -10,7 +10,7 @@ import (
 
 const (
 	cellM    = 64
-	minCells = 1 << 11 // beyond it, or two a point if that is more, cells get larger
+	minCells = 1 << 11 // beyond it, or one a point if that is more, cells get larger
 )
 
 // Span is a straight piece of a shape, between two neighbouring points, with the
@@ -55,7 +55,7 @@ func (g *Graph) buildGrid(box geo.Box) {
 	for {
 		r.nx = int((float64(box.East)-float64(box.West))/r.cellLon) + 1
 		r.ny = int((float64(box.North)-float64(box.South))/r.cellLat) + 1
-		if r.nx*r.ny <= max(minCells, 2*len(g.points)) {
+		if r.nx*r.ny <= max(minCells, len(g.points)) {
 			break
 		}
 		r.cellLat *= 2
@@ -172,7 +172,7 @@ func (g *Graph) SpanOf(s Span, i Index) bool {
 func (g *Graph) OffsetM(s Span, i Index, f float64) float64 {
 	n := i >> 1
 	k := uint32(s >> spanShift)
-	d := float64(g.along[k]) + f*float64(g.along[k+1]-g.along[k])
+	d := (float64(g.along[k]) + f*(float64(g.along[k+1])-float64(g.along[k]))) * (float64(g.segs[n].lengthM) / alongAll)
 	length := float64(g.segs[n].lengthM)
 	if i.Against() {
 		d = length - d
