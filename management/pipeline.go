@@ -38,10 +38,12 @@ type queueDoc struct {
 }
 
 type freshnessDoc struct {
-	P50S  float64 `json:"p50_s"`
-	P95S  float64 `json:"p95_s"`
-	MaxS  float64 `json:"max_s"`
-	Tiles int64   `json:"tiles"`
+	P50S      float64 `json:"p50_s"` // from acceptance
+	P95S      float64 `json:"p95_s"`
+	MaxS      float64 `json:"max_s"`
+	EventP50S float64 `json:"event_p50_s"` // from the events' own time
+	EventP95S float64 `json:"event_p95_s"`
+	Tiles     int64   `json:"tiles"`
 }
 
 type workerDoc struct {
@@ -173,6 +175,8 @@ func freshness(passes []ledger.Projection) map[string]freshnessDoc {
 		}
 		d.P50S = round(weighted(ps, 0.50, func(p ledger.Projection) float64 { return p.P50S }), 3)
 		d.P95S = round(weighted(ps, 0.95, func(p ledger.Projection) float64 { return p.P95S }), 3)
+		d.EventP50S = round(weighted(ps, 0.50, func(p ledger.Projection) float64 { return p.EventP50S }), 3)
+		d.EventP95S = round(weighted(ps, 0.95, func(p ledger.Projection) float64 { return p.EventP95S }), 3)
 		docs[layer] = d
 	}
 	return docs

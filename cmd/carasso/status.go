@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/carasso/carasso/mapdata/tile"
 )
 
 // status writes one line a second about the pipeline: over itself on a terminal, else every
@@ -44,8 +46,10 @@ func (u *upRun) statusLine(ctx context.Context) (string, error) {
 		return "", err
 	}
 	fresh := "-"
-	if n := len(a.Freshness); n > 0 {
-		fresh = fmt.Sprintf("%.1f s", a.Freshness[n-1].P95S)
+	for _, p := range a.Freshness {
+		if p.Layer == tile.SpeedLayer {
+			fresh = fmt.Sprintf("%.1f s", p.P95S)
+		}
 	}
 	return fmt.Sprintf("%s  in %.0f/s  out %.0f/s batches, %.0f/s samples  queue %d (oldest %.1f s)  tiles' freshness p95 %s",
 		time.Since(u.started).Round(time.Second), a.Accepted10.Batches, a.Processed10.Batches, a.Processed10.Samples,
