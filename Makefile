@@ -52,6 +52,13 @@ bench: build ## Measure the pipeline end to end and print the table
 	@$(GO) mod download github.com/paulmach/osm
 	@.ci/with-localstack $(BIN)/carasso bench --map $(demo_map) $(BENCHFLAGS)
 
+.PHONY: eval
+# DATA_SETS holds the sets with ground truth, a folder each; they are not part of this repository.
+eval: DATA_SETS ?= ../shared/data
+eval: build ## Score what is learned against ground truth: outside data sets and the simulated fleet
+	@$(GO) mod download github.com/paulmach/osm
+	$(BIN)/carasso eval all "$(DATA_SETS)" --fleet-map $(demo_map) --pictures eval-pictures $(EVALFLAGS)
+
 .PHONY: microbench
 microbench: ## Run the Go benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchmem ./telemetry ./receiver ./mapdata/... ./worker

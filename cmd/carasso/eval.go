@@ -17,6 +17,7 @@ import (
 
 // evalCmd groups the scoring against ground truth; one subcommand a set.
 type evalCmd struct {
+	All     evalAllCmd     `cmd:"" help:"Every set that a folder holds, and the simulated fleet."`
 	Fleet   evalFleetCmd   `cmd:"" help:"Everything learned: a simulated fleet with its truth."`
 	Kubicka evalKubickaCmd `cmd:"" help:"Map matching: real tracks with true routes."`
 	Sumo    evalSumoCmd    `cmd:"" help:"Map matching and speeds: simulated traffic with its truth."`

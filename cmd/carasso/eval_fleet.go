@@ -22,10 +22,12 @@ type evalFleetCmd struct {
 }
 
 // Run implements the subcommand.
-func (c *evalFleetCmd) Run(ctx context.Context) error {
+func (c *evalFleetCmd) Run(ctx context.Context) error { return printReport(c.report(ctx)) }
+
+func (c *evalFleetCmd) report(ctx context.Context) (*eval.Report, error) {
 	file, err := findMap(c.Map)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cfg := fleetsim.DefaultConfig()
 	cfg.Options = eval.Options{Progress: os.Stderr, Workers: c.Workers}
@@ -37,5 +39,5 @@ func (c *evalFleetCmd) Run(ctx context.Context) error {
 	}
 	cfg.Map, cfg.Cars, cfg.Seed, cfg.BadCars = file, c.Cars, c.Seed, c.BadCars
 	cfg.Driving = time.Duration(c.Hours * float64(time.Hour))
-	return printReport(fleetsim.Run(ctx, cfg))
+	return fleetsim.Run(ctx, cfg)
 }
