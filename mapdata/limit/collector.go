@@ -22,23 +22,26 @@ import (
 // where edges begin; before a turn into another road they belong to nobody, because that
 // road's sign is in view there too. The limit is then carried along, as votes of less weight,
 // over the edges that follow as long as they are the same road and cross none of the same
-// or a higher class, until the vehicle reads the next sign.
+// or a higher class, until the vehicle reads the next sign. Of two signs on one edge the one
+// counts that holds on more of it.
 type Collector struct {
-	roads    learn.Roads
+	network
 	readings []reading
+	along    []float64 // metres driven up to each step
 	votes    []vote
 	spans    []road.Span
 }
 
 // New is a Collector over a road graph.
-func New(roads learn.Roads) *Collector { return &Collector{roads: roads} }
+func New(roads learn.Roads) *Collector { return &Collector{network: network{roads}} }
 
 // reading is a sign that was read and can be placed.
 type reading struct {
-	t    int64
-	code Code
-	step int  // of the drive's path; the edge on which the sign stands
-	drop bool // it says nothing, but whatever was read before ends here
+	t      int64
+	code   Code
+	step   int     // of the drive's path; the edge on which the sign stands; -1: not on the path
+	alongM float64 // metres driven up to the reading
+	drop   bool    // it says nothing, but whatever was read before ends here
 }
 
 // vote is a vote in the making.
@@ -67,18 +70,25 @@ func (c *Collector) Collect(ctx context.Context, d *learn.Drive, to *learn.Evide
 	if len(c.readings) == 0 || len(d.Path) == 0 || learn.Trust(d) < learn.TrustEnough {
 		return nil
 	}
+	c.along = c.along[:0]
+	gone := 0.0
+	for i := range d.Path {
+		c.along = append(c.along, gone)
+		gone += max(0, float64(d.Path[i].ToM-d.Path[i].FromM))
+	}
 	slices.SortStableFunc(c.readings, func(a, b reading) int { return cmp.Compare(a.t, b.t) })
 	for i := range c.readings {
 		if err := c.place(ctx, d, &c.readings[i]); err != nil {
 			return fmt.Errorf("collect limits: %w", err)
 		}
 	}
+	c.readings = slices.DeleteFunc(c.readings, func(r reading) bool { return r.step < 0 })
 	for i := range c.readings {
-		until := len(d.Path)
+		var next *reading
 		if i+1 < len(c.readings) {
-			until = c.readings[i+1].step
+			next = &c.readings[i+1]
 		}
-		if err := c.cast(ctx, d, &c.readings[i], until); err != nil {
+		if err := c.cast(ctx, d, &c.readings[i], next); err != nil {
 			return fmt.Errorf("collect limits: %w", err)
 		}
 	}
@@ -139,11 +149,12 @@ func (c *Collector) place(ctx context.Context, d *learn.Drive, r *reading) error
 	r.drop = true
 	n := stepAt(d.Path, r.t)
 	r.step = n
-	if n >= len(d.Path) || n < 0 {
-		r.step = min(max(n, 0), len(d.Path))
+	if n < 0 {
 		return nil
 	}
 	step := &d.Path[n]
+	offset := offsetAt(d, step, r.t)
+	r.alongM = c.along[n] + max(0, offset-float64(step.FromM))
 	near := nearest(d.Samples, r.t)
 	if near < 0 || near >= len(d.Matches) || distance(d.Samples[near].T, r.t) > nearestMS || step.WrongWay ||
 		!d.Matches[near].OK || d.Matches[near].DistM > offRoadM {
@@ -152,7 +163,6 @@ func (c *Collector) place(ctx context.Context, d *learn.Drive, r *reading) error
 	s := &d.Samples[near]
 	r.code.Wet = s.Has&telemetry.HasWiper != 0 && s.Wiper >= telemetry.WiperSlow ||
 		s.Has&telemetry.HasRain != 0 && s.RainPercent > wetPercent
-	offset := offsetAt(d, step, r.t)
 	here, ok, err := c.edge(ctx, step.Edge)
 	if err != nil || !ok {
 		return err
@@ -176,8 +186,8 @@ func (c *Collector) place(ctx context.Context, d *learn.Drive, r *reading) error
 // wetPercent is the rain above which the road is taken for wet.
 const wetPercent = 20
 
-// stepAt is the step that the vehicle was on at a time, the first of several; len(path) if
-// it was on none.
+// stepAt is the step that the vehicle was on at a time, the first of several; -1 if it was on
+// none.
 func stepAt(path []match.Step, t int64) int {
 	n, _ := slices.BinarySearchFunc(path, t, func(s match.Step, t int64) int { return cmp.Compare(s.LeaveMS, t) })
 	switch {
@@ -188,7 +198,7 @@ func stepAt(path []match.Step, t int64) int {
 	case n < len(path) && path[n].EnterMS-t <= gapMS:
 		return n
 	}
-	return len(path)
+	return -1
 }
 
 // offsetAt is where on the step the vehicle was at a time, in metres from the edge's start:

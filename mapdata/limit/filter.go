@@ -16,6 +16,7 @@ type filter struct {
 	cands    *candidates
 	perDay   float64 // probability that the limit is changed within a day
 	maxCars  float64 // votes that a day counts for at most
+	believe  float64 // what a sign read on the edge itself counts for, 0 to 1
 	lastMS   int64
 	began    bool
 	sinceMS  int64   // the first day from which on the most probable candidate was the same
@@ -52,11 +53,12 @@ func (f *filter) add(ms int64, tallies []tally) {
 	cars := 0.0
 	for i := range tallies {
 		t := &tallies[i]
-		if t.cars == 0 { // of another day than the pseudonym's
+		worth := t.worth(f.believe)
+		if worth == 0 { // perhaps of another day than the pseudonym's
 			continue
 		}
-		cars += t.cars
-		w := t.cars * f.prior.weight(t.reading, t.kmh)
+		cars += worth
+		w := worth * f.prior.weight(t.reading, t.kmh)
 		for j, kmh := range f.cands.kmh[:n] {
 			ll[j] += w * f.prior.logLikelihood(t.reading, t.kmh, kmh)
 		}

@@ -16,11 +16,12 @@ type Config struct {
 	Posterior float64       // probability above which a limit is published, 0.5 to 1; default 0.95
 	Change    time.Duration // mean time between two changes of a road's limit, ≥ 30 days; default 2,000 days
 	MaxCars   int           // what a day's votes count for at most, in vehicles, ≥ K; default 25
+	Cameras   float64       // share of the vehicles that read signs at all, 0 to 1; default 0.5
 }
 
 // DefaultConfig is the documented defaults.
 func DefaultConfig() Config {
-	return Config{K: learn.DefaultK, Posterior: 0.95, Change: 2000 * 24 * time.Hour, MaxCars: 25}
+	return Config{K: learn.DefaultK, Posterior: 0.95, Change: 2000 * 24 * time.Hour, MaxCars: 25, Cameras: 0.5}
 }
 
 // WithDefaults replaces what is zero.
@@ -29,6 +30,7 @@ func (c Config) WithDefaults() Config {
 	return Config{
 		K: cmp.Or(c.K, d.K), Posterior: cmp.Or(c.Posterior, d.Posterior),
 		Change: cmp.Or(c.Change, d.Change), MaxCars: cmp.Or(c.MaxCars, d.MaxCars),
+		Cameras: cmp.Or(c.Cameras, d.Cameras),
 	}
 }
 
@@ -44,6 +46,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("limit: Change must be at least 720h, is %s", c.Change)
 	case c.MaxCars < c.K:
 		return fmt.Errorf("limit: MaxCars must be at least K, %d, is %d", c.K, c.MaxCars)
+	case c.Cameras <= 0 || c.Cameras > 1:
+		return fmt.Errorf("limit: Cameras must be above 0, up to 1, is %v", c.Cameras)
 	}
 	return nil
 }
@@ -74,6 +78,7 @@ func Judge(edge road.Edge, evidence []learn.Evidence, driven *learn.SpeedBins, p
 	}
 	out := Limit{Edge: edge, MapKMH: prior.MapKMH}
 	base := everything()
+	j.filter.believe = j.spurious()
 	j.run(base, &j.cands.first)
 	if j.oftenRead > 1 {
 		base = j.variants(edge, &out)
@@ -94,6 +99,7 @@ type judge struct {
 	// tallies are those of all days, one after another; scratch holds one part's of one day.
 	tallies []tally
 	scratch [maxTallies]tally
+	readers int // distinct vehicles that read a sign on the edge, on the day with the most
 	// often are the candidates that were read often enough to be a variant or its base.
 	often     [maxOften]int
 	oftenRead int
@@ -131,18 +137,23 @@ func (j *judge) tally(arena []tally) []tally {
 		d.from = len(arena)
 		arena = tallyDay(d.votes, everything(), arena)
 		d.to = len(arena)
+		var direct learn.Vehicles
 		for k := d.from; k < d.to; k++ {
 			t := &arena[k]
+			if t.reading != Missing {
+				direct.Merge(t.direct)
+			}
 			if t.reading != Posted {
 				continue
 			}
-			all += t.cars
+			all += t.own + t.brought
 			if j.cands.add(t.kmh); j.cands.index(t.kmh) >= 0 {
 				c := j.cands.index(t.kmh)
-				cars[c] += t.cars
+				cars[c] += t.own + t.brought
 				enough[c] = enough[c] || t.all.AtLeast() >= j.cfg.K
 			}
 		}
+		j.readers = max(j.readers, direct.AtLeast())
 	}
 	for c := range j.cands.n {
 		if enough[c] && cars[c] > leastVariant*all && j.oftenRead < maxOften {
@@ -156,6 +167,10 @@ func (j *judge) tally(arena []tally) []tally {
 // conclude fills in the limit that the filter arrived at, with the speeds driven.
 func (j *judge) conclude(base part, out *Limit) {
 	f := &j.filter
+	quiet := j.silence(f.logs[:j.cands.n])
+	if quiet {
+		f.update(f.logs[:j.cands.n])
+	}
 	if drivenLog(j.driven, &j.cands, f.logs[:j.cands.n]) {
 		f.update(f.logs[:j.cands.n])
 	}
@@ -178,11 +193,49 @@ func (j *judge) conclude(base part, out *Limit) {
 	by := j.support(base, kmh, since)
 	out.Posterior = float32(f.p[list[0]])
 	out.Vehicles, out.Readings, out.SinceMS = by.vehicles, by.readings, by.sinceMS
-	if f.p[list[0]] > j.cfg.Posterior && by.enough(j.cfg.K) {
+	holdsOn := quiet && kmh == j.prior.UpstreamKMH
+	if holdsOn { // whoever drove here had read it before
+		out.Vehicles = max(by.vehicles, j.prior.Passes)
+	}
+	if f.p[list[0]] > j.cfg.Posterior && (by.enough(j.cfg.K) || holdsOn) {
 		out.KMH = kmh
 		return
 	}
 	out.Variants = nil // of what?
+}
+
+// What it means that vehicles pass and read nothing.
+const (
+	signShare  = 0.2  // a sign stands on the edge if this share of the cameras read one,
+	silentLog  = -1.2 // each camera that reads none says that none stands here,
+	silentMost = -5.0 // but no more than so, for a sign may be hidden from all
+)
+
+// spurious is by how much readings on the edge count less because so few of those who pass
+// have any: then no sign stands here, and it was one of another road. 1: not at all.
+func (j *judge) spurious() float64 {
+	need := signShare * j.cfg.Cameras * float64(j.prior.Passes)
+	if need <= float64(j.readers) {
+		return 1
+	}
+	share := float64(j.readers) / need
+	return share * share
+}
+
+// silence fills in the log-likelihood of nobody's reading a sign, for each candidate: where
+// another limit than upstream began, one would stand. It reports whether there is silence.
+func (j *judge) silence(ll []float64) bool {
+	if j.prior.UpstreamKMH == road.NoLimitKnown || j.prior.Passes < j.cfg.K || j.spurious() == 1 {
+		return false
+	}
+	silent := float64(j.prior.Passes-j.readers) * j.cfg.Cameras
+	for i, kmh := range j.cands.kmh[:j.cands.n] {
+		ll[i] = 0
+		if kmh != j.prior.UpstreamKMH {
+			ll[i] = max(silentLog*silent, silentMost)
+		}
+	}
+	return true
 }
 
 // support is who spoke for a limit.
@@ -214,10 +267,10 @@ func (j *judge) support(in part, kmh uint8, sinceMS int64) (s support) {
 		for k := range tallies {
 			t := &tallies[k]
 			if !j.prior.supports(t.reading, t.kmh, kmh) {
-				s.against += t.cars * j.prior.weight(t.reading, t.kmh)
+				s.against += t.worth(j.filter.believe) * j.prior.weight(t.reading, t.kmh)
 				continue
 			}
-			s.cars += t.cars * j.prior.weight(t.reading, t.kmh)
+			s.cars += t.worth(j.filter.believe) * j.prior.weight(t.reading, t.kmh)
 			all.Merge(t.all)
 			s.readings += int(min(t.n, 1<<31))
 			found = true

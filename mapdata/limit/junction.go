@@ -23,22 +23,6 @@ const (
 	carriedM    = 20.0 // an edge counts if as much of it was driven, or half
 )
 
-// edge is a directed edge in a graph that has it.
-type edge struct {
-	part  *road.Partition
-	index road.Index
-}
-
-// edge looks an edge up; ok is false if the map does not have it.
-func (c *Collector) edge(ctx context.Context, e road.Edge) (found edge, ok bool, err error) {
-	found.part, err = c.roads.Partition(ctx, e.Quadkey())
-	if err != nil {
-		return found, false, err
-	}
-	found.index, ok = found.part.Find(e)
-	return found, ok, nil
-}
-
 // junctionAhead is the step on which a sign stands that was read at offset of step n: n
 // itself, or the next one if its start is near. ok is false if the vehicle turns off soon, or
 // where it goes is not known.
@@ -65,29 +49,6 @@ func (c *Collector) junctionAhead(ctx context.Context, d *learn.Drive, n int, of
 		ahead += here.part.LengthM(here.index)
 	}
 	return step, true, nil
-}
-
-// sameRoad tells whether two edges are the same road by name or number, and of one class.
-// Roads without either may be.
-func sameRoad(a, b edge) bool {
-	x, y := a.part.SegmentAt(int(a.index>>1)), b.part.SegmentAt(int(b.index>>1))
-	if x.Class != y.Class || x.Class.Link() {
-		return false
-	}
-	if x.Name == "" && x.Ref == "" && y.Name == "" && y.Ref == "" {
-		return bendDeg(a, b) <= straightDeg
-	}
-	return x.Name == y.Name && x.Name != "" || x.Ref == y.Ref && x.Ref != ""
-}
-
-// bendDeg is the change of direction from one edge to the next, 0 to 180 degrees.
-func bendDeg(a, b edge) float64 {
-	const alongM = 15
-	length := a.part.LengthM(a.index)
-	before, _ := a.part.PointAt(a.index, length-alongM)
-	at, _ := a.part.PointAt(a.index, length)
-	after, _ := b.part.PointAt(b.index, alongM)
-	return apartDeg(geo.BearingDeg(before, at), geo.BearingDeg(at, after))
 }
 
 // apartDeg is the angle between two directions, 0 to 180 degrees.
@@ -132,64 +93,45 @@ func (c *Collector) otherLane(ctx context.Context, here edge, offset float64, co
 	return false, nil
 }
 
-// cast votes for the edge of a reading, and for those that it holds on, up to the step on
-// which the next sign was read.
-func (c *Collector) cast(ctx context.Context, d *learn.Drive, r *reading, until int) error {
+// cast votes for the edge of a reading, and for those that it holds on, up to the next one.
+func (c *Collector) cast(ctx context.Context, d *learn.Drive, r, next *reading) error {
 	if r.drop {
 		return nil
 	}
-	c.votes = append(c.votes, vote{d.Path[r.step].Edge, r.t, r.code})
-	before, ok, err := c.edge(ctx, d.Path[r.step].Edge)
+	at, ok, err := c.edge(ctx, d.Path[r.step].Edge)
 	if err != nil || !ok {
 		return err
 	}
+	if next == nil || next.step > r.step || 2*(next.alongM-r.alongM) >= at.lengthM() {
+		c.votes = append(c.votes, vote{at.id(), r.t, r.code})
+	}
 	code := r.code
 	code.Carried = true
-	gone := 0.0
-	for n := r.step + 1; n < until && gone <= carryM && d.Path[n].EnterMS-r.t <= carryMS; n++ {
+	until := r.alongM + carryM
+	if next != nil {
+		until = min(until, next.alongM-atEndM)
+	}
+	for n := r.step + 1; n < len(d.Path) && c.along[n] < until && d.Path[n].EnterMS-r.t <= carryMS; n++ {
 		s := &d.Path[n]
 		if s.Break || s.WrongWay {
 			return nil
 		}
-		next, ok, err := c.edge(ctx, s.Edge)
-		if err != nil || !ok || !sameRoad(before, next) {
+		to, ok, err := c.edge(ctx, s.Edge)
+		if err != nil || !ok || !sameRoad(at, to) {
 			return err
 		}
-		if crossed, err := c.meets(ctx, before, next, next.part.Class(next.index)); err != nil || crossed {
+		if crossed, err := c.meets(ctx, at, to, to.part.Class(to.index)); err != nil || crossed {
 			return err
 		}
-		if r.code.Reading == Missing && next.part.LimitKMH(next.index) != r.code.KMH {
+		if r.code.Reading == Missing && to.part.LimitKMH(to.index) != r.code.KMH {
 			return nil // the map has another limit from here on
 		}
 		driven := float64(s.ToM - s.FromM)
-		if driven >= carriedM || 2*driven >= next.part.LengthM(next.index) {
+		holds := min(driven, until-c.along[n])
+		if 2*holds >= to.lengthM() || holds >= carriedM && holds == driven {
 			c.votes = append(c.votes, vote{s.Edge, r.t, code})
 		}
-		gone += driven
-		before = next
+		at = to
 	}
 	return nil
-}
-
-// meets tells whether another road of the class least or a higher one meets the vehicle's
-// between two edges.
-func (c *Collector) meets(ctx context.Context, a, b edge, least road.Class) (bool, error) {
-	source := b.part.Source(b.index)
-	part, err := c.roads.Partition(ctx, geo.TileAt(b.part.Node(source), road.Zoom).Quadkey()) // complete here
-	if err != nil {
-		return false, err
-	}
-	node, ok := part.FindNode(b.part.NodeID(source))
-	if !ok {
-		return true, nil
-	}
-	mine := [2]road.SegmentID{a.part.Edge(a.index).Segment(), b.part.Edge(b.index).Segment()}
-	for _, list := range [2][]road.Index{part.Out(node), part.OutWrong(node)} {
-		for _, i := range list {
-			if id := part.Edge(i).Segment(); id != mine[0] && id != mine[1] && part.Class(i) <= least {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
 }

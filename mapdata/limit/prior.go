@@ -14,6 +14,14 @@ type Prior struct {
 	// UpstreamKMH is the limit in force on the road that leads here: what holds on if no
 	// sign says otherwise.
 	UpstreamKMH uint8
+	// UpstreamMapKMH is the map's limit there, UpstreamPosterior the probability of
+	// UpstreamKMH; 0: 0.9.
+	UpstreamMapKMH    uint8
+	UpstreamPosterior float64
+	// Passes is how many distinct vehicles drove the edge on the day with the most, of the
+	// days of the evidence, a lower bound; 0: not known. That few of them read a sign says that
+	// none stands there.
+	Passes int
 	// GeneralKMH is the legal limit of the country where no sign stands: what the end of a
 	// limit or of a town leads to.
 	GeneralKMH uint8
@@ -23,9 +31,13 @@ type Prior struct {
 
 const (
 	maxCandidates = 32
-	mapRight      = 0.9 // share of the map's limits that are right
-	upstreamRight = 0.5 // and where they are wrong, the one before holds on,
-	upstreamOnly  = 0.6 // or where the map has none
+	mapRight      = 0.9  // share of the map's limits that are right,
+	mapTwiceRight = 0.97 // where it is the one before as well,
+	mapWrongAgain = 0.3  // where it was found wrong before, and has the same limit here
+	upstreamRight = 0.5  // where the map is wrong, the one before holds on,
+	upstreamOnly  = 0.6  // or where it has none,
+	upstreamAgain = 0.8  // or where it was found wrong before
+	upstreamSure  = 0.9  // probability of the one before, if not given
 	urbanKMH      = 50
 	unlimitedKMH  = 150 // as a number, to tell how far from it another limit is
 )
@@ -90,12 +102,9 @@ func (c *candidates) weigh(p *Prior) {
 			sum += rest[j]
 		}
 	}
-	share := 0.0
-	if upstream >= 0 {
-		share = upstreamRight
-		if onMap < 0 {
-			share = upstreamOnly
-		}
+	share, right := p.shares(onMap >= 0)
+	if upstream < 0 {
+		share = 0
 	}
 	for j := range c.n {
 		rest[j] *= (1 - share) / sum
@@ -104,14 +113,35 @@ func (c *candidates) weigh(p *Prior) {
 		}
 		c.first[j] = rest[j]
 		if onMap >= 0 {
-			c.first[j] *= 1 - mapRight
+			c.first[j] *= 1 - right
 		}
 		if j == onMap {
-			c.first[j] = mapRight
+			c.first[j] = right
 		}
 	}
 	for j := range c.n {
 		c.again[j] = (c.first[j] + rest[j]) / 2
+	}
+}
+
+// shares are the probability that the limit before holds on where the map is wrong, and that
+// the map is right.
+func (p *Prior) shares(onMap bool) (upstream, right float64) {
+	sure := p.UpstreamPosterior
+	if sure == 0 {
+		sure = upstreamSure
+	}
+	switch {
+	case p.UpstreamKMH == road.NoLimitKnown:
+		return 0, mapRight
+	case !onMap:
+		return upstreamOnly * sure, 0
+	case p.MapKMH == p.UpstreamKMH:
+		return 0, mapTwiceRight
+	case p.MapKMH == p.UpstreamMapKMH:
+		return upstreamAgain * sure, mapWrongAgain
+	default:
+		return upstreamRight * sure, mapRight
 	}
 }
 
@@ -129,7 +159,10 @@ func (p *Prior) likely(v uint8) float64 {
 			w += 0.05
 		}
 	}
-	if v == p.GeneralKMH || v == p.urban() {
+	switch v {
+	case p.UrbanKMH: // as the caller says
+		w++
+	case p.GeneralKMH, urbanKMH:
 		w += 0.2
 	}
 	switch miles := p.MapKMH%5 != 0 && p.MapKMH != road.NoLimitKnown; {

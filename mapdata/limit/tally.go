@@ -72,7 +72,17 @@ type tally struct {
 	n       uint64
 	direct  learn.Vehicles // who read it on the edge
 	all     learn.Vehicles // and who brought it along
-	cars    float64        // how many votes that is worth
+	own     float64        // how many read it on the edge,
+	brought float64        // and how many only brought it along
+}
+
+// worth is how many votes the tally counts for, if one of a sign on the edge itself counts
+// for believe. One that was brought along counts less.
+func (t *tally) worth(believe float64) float64 {
+	if t.reading == Missing {
+		believe = 1
+	}
+	return believe*t.own + weightCarried*t.brought
 }
 
 // maxTallies bounds what is told apart in a day; what comes later is left out.
@@ -110,9 +120,9 @@ func tallyDay(votes learn.Votes, in part, to []tally) []tally {
 	}
 	for i := range dst {
 		t := &dst[i]
-		t.cars = t.direct.Estimate()
-		if t.all != t.direct { // a vehicle that brought it along counts less
-			t.cars += weightCarried * max(0, t.all.Estimate()-t.cars)
+		t.own = t.direct.Estimate()
+		if t.all != t.direct {
+			t.brought = max(0, t.all.Estimate()-t.own)
 		}
 	}
 	return to
