@@ -45,16 +45,21 @@ func tileCount(b geo.Box) int {
 	return int(last.X-first.X+1) * int(last.Y-first.Y+1)
 }
 
-// edgeRanges are the half-open ranges of directed segments' ids in the tiles that the box
-// touches, in rising order, neighbouring ones joined.
-func edgeRanges(b geo.Box) [][2]uint64 {
+// quadkeys are those of the tiles of zoom 14 that the box touches, in rising order.
+func quadkeys(b geo.Box) []uint32 {
 	var keys []uint32
 	for t := range geo.TilesIn(b, road.Zoom) {
 		keys = append(keys, t.Quadkey())
 	}
 	slices.Sort(keys)
+	return keys
+}
+
+// edgeRanges are the half-open ranges of directed segments' ids in the tiles that the box
+// touches, in rising order, neighbouring ones joined.
+func edgeRanges(b geo.Box) [][2]uint64 {
 	var rs [][2]uint64
-	for _, q := range keys {
+	for _, q := range quadkeys(b) {
 		first, last := road.EdgeRange(q)
 		if n := len(rs); n > 0 && rs[n-1][1] == uint64(first) {
 			rs[n-1][1] = uint64(last) + 1

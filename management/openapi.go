@@ -27,7 +27,9 @@ func openAPI(tiles bool) ([]byte, error) {
 		if err := json.Unmarshal(doc["paths"], &paths); err != nil {
 			return nil, fmt.Errorf("openapi.json: paths: %w", err)
 		}
-		maps.DeleteFunc(paths, func(path string, _ json.RawMessage) bool { return strings.HasPrefix(path, "/v1/tiles") })
+		maps.DeleteFunc(paths, func(path string, _ json.RawMessage) bool {
+			return strings.HasPrefix(path, "/v1/tiles") || path == "/v1/hazards/stream"
+		})
 		raw, err := json.Marshal(paths)
 		if err != nil {
 			return nil, fmt.Errorf("openapi.json: paths: %w", err)

@@ -3,14 +3,18 @@ package management
 import (
 	"fmt"
 	"math"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/go-chi/chi/v5"
+
 	"github.com/carasso/carasso/internal/problem"
 	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/road"
 )
 
 // maxLat is the edge of the Web Mercator square, in degrees.
@@ -162,6 +166,47 @@ func (p *params) bbox(name string) (b geo.Box) {
 		return b
 	}
 	return geo.BoxOf([]geo.Point{geo.At(f[1], f[0]), geo.At(f[3], f[2])})
+}
+
+// area is bbox, but the whole world if it is missing.
+func (p *params) area(name string) geo.Box {
+	if _, ok := p.get(name); !ok {
+		return geo.BoxOf([]geo.Point{geo.At(-90, -180), geo.At(90, 180)})
+	}
+	return p.bbox(name)
+}
+
+// atMostTiles refuses a box that touches more tiles of zoom 14 than a query may read.
+func (p *params) atMostTiles(name string, b geo.Box, most int) {
+	if p.err != nil {
+		return
+	}
+	if n := tileCount(b); n > most {
+		p.fail(name, fmt.Sprintf("covers %d map tiles of zoom 14", n), fmt.Sprintf("at most %d tiles; ask for a smaller area", most))
+	}
+}
+
+// cursor is where a page begins: the id that next_cursor of the page before named.
+func (p *params) cursor(name string) uint64 {
+	c, ok := p.get(name)
+	if !ok {
+		return 0
+	}
+	n, err := strconv.ParseUint(c, 10, 53)
+	if err != nil {
+		p.fail(name, "is "+quote(c), "next_cursor of the page before")
+	}
+	return n
+}
+
+// edge is the directed segment that the request's path names.
+func (p *params) edge(r *http.Request) road.Edge {
+	raw := chi.URLParam(r, "edge")
+	n, err := strconv.ParseUint(raw, 10, 64)
+	if err != nil || n == 0 || n > uint64(road.MaxEdge) {
+		p.fail("edge", "is "+quote(raw), "the id of a directed segment, the property edge of a feature of /v1/segments")
+	}
+	return road.Edge(n)
 }
 
 // quote shortens what a client sent, for showing it back.

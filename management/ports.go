@@ -6,7 +6,10 @@ import (
 	"time"
 
 	"github.com/carasso/carasso/internal/credential"
+	"github.com/carasso/carasso/mapdata/hazard"
 	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/limit"
+	"github.com/carasso/carasso/mapdata/maperror"
 	"github.com/carasso/carasso/mapdata/road"
 	"github.com/carasso/carasso/telemetry"
 	"github.com/carasso/carasso/telemetry/ledger"
@@ -34,6 +37,23 @@ type Store interface {
 	// EdgeSpeeds returns one directed segment's aggregates by bucket, for those that start
 	// in [from, to).
 	EdgeSpeeds(ctx context.Context, edge uint64, from, to time.Time) ([]learn.SpeedRow, error)
+	Learned
+}
+
+// Learned answers what was learned from the fleet. Safe for concurrent use.
+type Learned interface {
+	// ActiveHazards lists the active hazards and those that ended after endedSince; cursor is of
+	// no concern here.
+	ActiveHazards(ctx context.Context, endedSince time.Time) (hs []hazard.Hazard, cursor int64, err error)
+	// Limits lists up to most learned limits of directed segments in one of the half-open ranges of ids
+	// and above after, lowest first; only those that are published, if publishedOnly.
+	Limits(ctx context.Context, ranges [][2]uint64, publishedOnly bool, after uint64, most int) ([]limit.Limit, error)
+	// LimitChanges lists up to most changes of a directed segment's limit, newest first.
+	LimitChanges(ctx context.Context, edge uint64, most int) ([]limit.Change, error)
+	// MapErrors lists candidates for errors of the map, lowest id first.
+	MapErrors(ctx context.Context, f maperror.Filter) ([]maperror.Reviewed, error)
+	// ReviewMapError enters a person's decision and tells whether there is such a candidate.
+	ReviewMapError(ctx context.Context, id uint64, status maperror.Status) (bool, error)
 }
 
 // Roads is the map that segments are described from. Safe for concurrent use.

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/carasso/carasso/internal/problem"
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/learn"
@@ -85,18 +83,8 @@ func (s *Server) getSegments(r *http.Request) (any, error) {
 	q.from, q.to = p.period(s.deps.Now(), time.Hour, s.cfg.MaxRange)
 	q.geometry = p.boolean("geometry", true)
 	q.limit = p.integer("limit", min(defaultLimit, s.cfg.MaxLimit), 1, s.cfg.MaxLimit)
-	if c, ok := p.get("cursor"); ok {
-		n, err := strconv.ParseUint(c, 10, 64)
-		if err != nil || n > uint64(road.MaxEdge) {
-			p.fail("cursor", "is "+quote(c), "next_cursor of the page before")
-		}
-		q.after = n
-	}
-	if p.err == nil {
-		if n := tileCount(q.box); n > s.cfg.MaxTiles {
-			p.fail("bbox", fmt.Sprintf("covers %d map tiles of zoom 14", n), fmt.Sprintf("at most %d tiles; ask for a smaller area", s.cfg.MaxTiles))
-		}
-	}
+	q.after = p.cursor("cursor")
+	p.atMostTiles("bbox", q.box, s.cfg.MaxTiles)
 	if err := p.problem(); err != nil {
 		return nil, err
 	}
@@ -199,25 +187,20 @@ type bucketDoc struct {
 func (s *Server) getEdgeSpeeds(r *http.Request) (any, error) {
 	p := newParams(r.URL.RawQuery, "from", "to")
 	from, to := p.period(s.deps.Now(), 24*time.Hour, s.cfg.MaxRange)
-	raw := chi.URLParam(r, "edge")
-	n, err := strconv.ParseUint(raw, 10, 64)
-	if err != nil || n == 0 || n > uint64(road.MaxEdge) {
-		p.fail("edge", "is "+quote(raw), "the id of a directed segment, the property edge of a feature of /v1/segments")
-	}
+	edge := p.edge(r)
 	if err := p.problem(); err != nil {
 		return nil, err
 	}
-	edge := road.Edge(n)
 	seg, err := s.segment(r.Context(), edge)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.deps.Store.EdgeSpeeds(r.Context(), n, from, to)
+	rows, err := s.deps.Store.EdgeSpeeds(r.Context(), uint64(edge), from, to)
 	if err != nil {
 		return nil, err
 	}
 	if seg == nil && len(rows) == 0 {
-		return nil, problem.New(problem.NotFound, "Neither the map nor the observations of the time range know this segment.")
+		return nil, errUnknownSegment()
 	}
 	doc := edgeSpeedsDoc{
 		roadProps: newRoadProps(edge, seg), From: from, To: to, BucketS: int(learn.Bucket / time.Second),
@@ -231,6 +214,10 @@ func (s *Server) getEdgeSpeeds(r *http.Request) (any, error) {
 		doc.Buckets = append(doc.Buckets, b)
 	}
 	return doc, nil
+}
+
+func errUnknownSegment() error {
+	return problem.New(problem.NotFound, "Neither the map nor what was observed knows this segment.")
 }
 
 func (s *Server) bucket(row *learn.SpeedRow) bucketDoc {

@@ -1,6 +1,7 @@
 // Package management answers people and programs: the ledger that proves that nothing was
 // lost, the pipeline's state, the speeds that the fleet drove, and the portal that
-// shows them. It reads; it never writes to the pipeline.
+// shows them. It reads, and keeps what people decide about map errors; it never writes to
+// the pipeline.
 package management
 
 import (
@@ -29,7 +30,8 @@ type Deps struct {
 	Ring     Ring
 	Roads    Roads
 	Verifier Verifier
-	// Tiles serves /v1/tiles.json and /v1/tiles/…, for everybody; nil leaves them out.
+	// Tiles serves /v1/tiles.json, /v1/tiles/…, /v1/tiles:delta and /v1/hazards/stream, for everybody;
+	// nil leaves them out. Its method Drain(context.Context) error, if any, ends its streams.
 	Tiles      http.Handler
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -91,10 +93,13 @@ func New(cfg Config, deps Deps) (*Server, error) {
 // ServeHTTP answers every path; unknown ones with a problem document.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
 
-// Drain ends the event streams, so that a shutdown need not wait for their clients. All
-// else goes on. It returns at once.
-func (s *Server) Drain(context.Context) error {
+// Drain ends the event streams, those of Tiles too, so that a shutdown need not wait for their
+// clients. All else goes on.
+func (s *Server) Drain(ctx context.Context) error {
 	s.drain.Do(func() { close(s.drained) })
+	if d, ok := s.deps.Tiles.(interface{ Drain(context.Context) error }); ok {
+		return d.Drain(ctx)
+	}
 	return nil
 }
 
@@ -115,11 +120,22 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 	r.With(analyst).Get("/v1/pipeline/stream", s.streamPipeline)
 	r.With(analyst).Get("/v1/segments", s.handle(s.getSegments))
 	r.With(analyst).Get("/v1/segments/{edge}/speeds", s.handle(s.getEdgeSpeeds))
+	r.With(analyst).Get("/v1/segments/{edge}/limits", s.handle(s.getLimitChanges))
+	r.With(analyst).Get("/v1/limits", s.handle(s.getLimits))
+	r.With(analyst).Get("/v1/hazards", s.handle(s.getHazards))
+	r.With(analyst).Get("/v1/map-errors", s.handle(s.getMapErrors))
+	r.With(operator).Put("/v1/map-errors/{id}/status", s.handle(s.putMapErrorStatus))
 	r.Get("/openapi.json", s.getSpec)
 	if s.deps.Tiles != nil {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodOptions} {
 			r.Method(method, "/v1/tiles.json", s.deps.Tiles)
 			r.Method(method, "/v1/tiles/{layer}/{z}/{x}/{y}.mvt", s.deps.Tiles)
+		}
+		for _, method := range []string{http.MethodPost, http.MethodOptions} {
+			r.Method(method, "/v1/tiles:delta", s.deps.Tiles)
+		}
+		for _, method := range []string{http.MethodGet, http.MethodOptions} {
+			r.Method(method, "/v1/hazards/stream", s.deps.Tiles)
 		}
 	}
 	r.Get("/", page.ServeHTTP)

@@ -72,7 +72,7 @@ func newManagement(b backends, db *postgres.DB, id identity, maps *roads, log *s
 	return management.New(cfg, management.Deps{
 		Store: db, Queue: b.queue, Ring: id.ring, Roads: maps, Verifier: id.verifier,
 		Tiles: tile.NewHandler(tile.HandlerConfig{
-			Objects: b.objects, Live: b.live, Manifest: maps.Manifest, Logger: log,
+			Objects: b.objects, Live: b.live, Manifest: maps.Manifest, Hazards: hazardFeed{db}, Logger: log,
 		}),
 		Logger: log, Registerer: reg,
 	})

@@ -151,7 +151,7 @@ func TestLimitsKeepTheirHistory(t *testing.T) {
 	must(t, db.DeleteLimits(ctx, []uint64{uint64(l.Edge), uint64(hidden.Edge), 99}, at.Add(3*time.Hour)))
 	changes, err := db.LimitChanges(ctx, uint64(l.Edge), 10)
 	must(t, err)
-	want := []LimitChange{{30, 0, at.Add(3 * time.Hour)}, {50, 30, at.Add(time.Hour)}, {0, 50, at}}
+	want := []limit.Change{{FromKMH: 30, At: at.Add(3 * time.Hour)}, {FromKMH: 50, ToKMH: 30, At: at.Add(time.Hour)}, {ToKMH: 50, At: at}}
 	if diff := cmp.Diff(want, changes); diff != "" {
 		t.Errorf("history (-want +got):\n%s", diff)
 	}
@@ -178,11 +178,11 @@ func TestMapErrorsAreReviewed(t *testing.T) {
 	turn := maperror.Candidate{ID: 12, Type: maperror.MissingTurn, Edge: 4 << 25, To: 4<<25 + 8, Vehicles: 6, FirstMS: at.UnixMilli(), LastMS: at.UnixMilli()}
 	states := func() map[uint64]string {
 		t.Helper()
-		all, err := db.MapErrors(ctx, MapErrorFilter{Most: 10})
+		all, err := db.MapErrors(ctx, maperror.Filter{Most: 10})
 		must(t, err)
 		out := map[uint64]string{}
 		for _, e := range all {
-			out[e.ID] = e.Status
+			out[e.ID] = string(e.Status)
 		}
 		return out
 	}
@@ -192,10 +192,10 @@ func TestMapErrorsAreReviewed(t *testing.T) {
 	if diff := cmp.Diff([]maperror.Candidate{missing, turn}, known); diff != "" {
 		t.Errorf("known (-want +got):\n%s", diff)
 	}
-	if ok, err := db.ReviewMapError(ctx, 12, MapErrorRejected); !ok || err != nil {
+	if ok, err := db.ReviewMapError(ctx, 12, maperror.Rejected); !ok || err != nil {
 		t.Errorf("review: %v, %v", ok, err)
 	}
-	if ok, err := db.ReviewMapError(ctx, 13, MapErrorRejected); ok || err != nil {
+	if ok, err := db.ReviewMapError(ctx, 13, maperror.Rejected); ok || err != nil {
 		t.Errorf("review of none: %v, %v", ok, err)
 	}
 	if _, err := db.ReviewMapError(ctx, 11, "gone"); !isPermanent(err) {
@@ -210,7 +210,7 @@ func TestMapErrorsAreReviewed(t *testing.T) {
 	if diff := cmp.Diff(map[uint64]string{11: "open", 12: "rejected"}, states()); diff != "" {
 		t.Errorf("evidence again (-want +got):\n%s", diff)
 	}
-	open, err := db.MapErrors(ctx, MapErrorFilter{Tiles: []uint32{4}, Status: []string{MapErrorOpen}, After: 10, Most: 5})
+	open, err := db.MapErrors(ctx, maperror.Filter{Tiles: []uint32{4}, Status: []maperror.Status{maperror.Open}, After: 10, Most: 5})
 	must(t, err)
 	if len(open) != 1 || open[0].ID != 11 || !open[0].UpdatedAt.Equal(at) {
 		t.Errorf("open: %+v", open)

@@ -133,22 +133,15 @@ func (db *DB) Limits(ctx context.Context, ranges [][2]uint64, publishedOnly bool
 	return out, wrap("list limits", err)
 }
 
-// LimitChange is when what is published of a segment's limit changed; road.NoLimitKnown: nothing was,
-// or is, published.
-type LimitChange struct {
-	FromKMH, ToKMH uint8
-	At             time.Time
-}
-
 // LimitChanges lists up to most changes of a directed segment, newest first.
-func (db *DB) LimitChanges(ctx context.Context, edge uint64, most int) ([]LimitChange, error) {
+func (db *DB) LimitChanges(ctx context.Context, edge uint64, most int) ([]limit.Change, error) {
 	rows, err := db.pool.Query(ctx, "SELECT from_kmh, to_kmh, at FROM limit_change WHERE edge = $1 ORDER BY at DESC, id DESC LIMIT $2", int64(edge), most)
 	if err != nil {
 		return nil, wrap("list changes of a limit", err)
 	}
-	out, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (LimitChange, error) {
+	out, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (limit.Change, error) {
 		var from, to int16
-		var c LimitChange
+		var c limit.Change
 		err := r.Scan(&from, &to, &c.At)
 		c.FromKMH, c.ToKMH, c.At = uint8(from), uint8(to), c.At.UTC()
 		return c, err

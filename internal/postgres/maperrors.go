@@ -14,21 +14,6 @@ import (
 	"github.com/carasso/carasso/mapdata/road"
 )
 
-// The states of a map error.
-const (
-	MapErrorOpen     = "open"     // to be reviewed
-	MapErrorAccepted = "accepted" // a person agrees
-	MapErrorRejected = "rejected" // a person does not
-	MapErrorGone     = "gone"     // the evidence speaks for it no more, and nobody has decided
-)
-
-// MapError is a candidate for an error of the map and what became of it.
-type MapError struct {
-	maperror.Candidate
-	Status    string
-	UpdatedAt time.Time
-}
-
 // What a person decided stays; what is only gone comes back.
 const storeMapError = `INSERT INTO map_error AS m (id, type, edge, to_edge, geometry, lat_e7, lon_e7, tile, vehicles, against, score,
 	first_at, last_at, status, updated_at)
@@ -53,30 +38,22 @@ func (db *DB) StoreMapErrors(ctx context.Context, tile uint32, cs []maperror.Can
 	return wrap("store map errors", db.pool.SendBatch(ctx, b).Close())
 }
 
-// MapErrorFilter says which map errors to list.
-type MapErrorFilter struct {
-	Tiles  []uint32 // z14 quadkeys; none: everywhere
-	Status []string // none: any
-	After  uint64   // ids above it
-	Most   int      // at most so many
-}
-
 const mapErrorsPage = `SELECT id, type, coalesce(edge, 0), coalesce(to_edge, 0), geometry, lat_e7, lon_e7, vehicles, against, score, first_at, last_at,
 	status, updated_at FROM map_error
 WHERE id > $1 AND (cardinality($2::bigint[]) = 0 OR tile = ANY ($2)) AND (cardinality($3::text[]) = 0 OR status = ANY ($3))
 ORDER BY id LIMIT $4`
 
 // MapErrors lists map errors, lowest id first.
-func (db *DB) MapErrors(ctx context.Context, f MapErrorFilter) ([]MapError, error) {
-	status := f.Status
-	if status == nil {
-		status = []string{}
+func (db *DB) MapErrors(ctx context.Context, f maperror.Filter) ([]maperror.Reviewed, error) {
+	status := make([]string, len(f.Status))
+	for i, s := range f.Status {
+		status[i] = string(s)
 	}
 	rows, err := db.pool.Query(ctx, mapErrorsPage, int64(f.After), quadkeys(f.Tiles), status, f.Most)
 	if err != nil {
 		return nil, wrap("list map errors", err)
 	}
-	var out []MapError
+	var out []maperror.Reviewed
 	var id, edge, to int64
 	var kind int16
 	var geometry []byte
@@ -91,11 +68,11 @@ func (db *DB) MapErrors(ctx context.Context, f MapErrorFilter) ([]MapError, erro
 		if err != nil {
 			return fmt.Errorf("map error %d: %w", id, err)
 		}
-		out = append(out, MapError{Candidate: maperror.Candidate{
+		out = append(out, maperror.Reviewed{Candidate: maperror.Candidate{
 			ID: uint64(id), Type: maperror.Type(kind), Edge: road.Edge(edge), To: road.Edge(to), Geometry: points,
 			At: geo.Point{LatE7: lat, LonE7: lon}, Vehicles: int(vehicles), Against: int(against), Score: score,
 			FirstMS: first.UnixMilli(), LastMS: last.UnixMilli(),
-		}, Status: state, UpdatedAt: updated.UTC()})
+		}, Status: maperror.Status(state), UpdatedAt: updated.UTC()})
 		return nil
 	})
 	return out, wrap("list map errors", err)
@@ -104,7 +81,7 @@ func (db *DB) MapErrors(ctx context.Context, f MapErrorFilter) ([]MapError, erro
 // KnownMapErrors are the candidates of z14 tiles, in whatever state: they keep their ids.
 func (db *DB) KnownMapErrors(ctx context.Context, tiles []uint32) ([]maperror.Candidate, error) {
 	const most = 100_000
-	all, err := db.MapErrors(ctx, MapErrorFilter{Tiles: tiles, Most: most})
+	all, err := db.MapErrors(ctx, maperror.Filter{Tiles: tiles, Most: most})
 	out := make([]maperror.Candidate, len(all))
 	for i := range all {
 		out[i] = all[i].Candidate
@@ -114,13 +91,13 @@ func (db *DB) KnownMapErrors(ctx context.Context, tiles []uint32) ([]maperror.Ca
 
 // ReviewMapError enters a person's decision: open again, accepted or rejected. It tells whether there is
 // such a map error.
-func (db *DB) ReviewMapError(ctx context.Context, id uint64, status string) (bool, error) {
+func (db *DB) ReviewMapError(ctx context.Context, id uint64, status maperror.Status) (bool, error) {
 	switch status {
-	case MapErrorOpen, MapErrorAccepted, MapErrorRejected:
+	case maperror.Open, maperror.Accepted, maperror.Rejected:
 	default:
-		return false, wrap("review a map error", fmt.Errorf("%w: status %q", errBadData, clean(status)))
+		return false, wrap("review a map error", fmt.Errorf("%w: status %q", errBadData, clean(string(status))))
 	}
-	tag, err := db.pool.Exec(ctx, "UPDATE map_error SET status = $2, updated_at = $3 WHERE id = $1", int64(id), status, db.now().UTC())
+	tag, err := db.pool.Exec(ctx, "UPDATE map_error SET status = $2, updated_at = $3 WHERE id = $1", int64(id), string(status), db.now().UTC())
 	return tag.RowsAffected() == 1, wrap("review a map error", err)
 }
 

@@ -2,7 +2,11 @@
 // the signs that vehicles read, the ones they miss, and the speeds they drive.
 package limit
 
-import "github.com/carasso/carasso/mapdata/road"
+import (
+	"time"
+
+	"github.com/carasso/carasso/mapdata/road"
+)
 
 // Limit is what is known of the limit of a directed segment. Values are km/h, or
 // road.Unlimited, or road.NoLimitKnown.
@@ -44,4 +48,11 @@ func (l *Limit) Effective() uint8 {
 		return l.KMH
 	}
 	return l.MapKMH
+}
+
+// Change is when what is published of a segment's limit changed; road.NoLimitKnown: nothing
+// was, or is, published.
+type Change struct {
+	FromKMH, ToKMH uint8
+	At             time.Time
 }

@@ -2,9 +2,11 @@
 
 import { adoptToken, get, setToken, token } from './api.js';
 import { reading, startMap } from './map.js';
-import { classes, colourOf, colours } from './palette.js';
+import { classes, colourOf, colours, limitClasses } from './palette.js';
 import { element, fill, startPanel } from './panel.js';
 import { startSegment, title } from './segment.js';
+import { HAZARDS } from './style.js';
+import { time } from './format.js';
 
 const $ = (id) => document.getElementById(id);
 const dark = matchMedia('(prefers-color-scheme: dark)');
@@ -38,17 +40,37 @@ $('theme').addEventListener('click', () => {
 });
 dark.addEventListener('change', applyTheme);
 
+// --- layers
+
+const VIEWS = {
+  speeds: { title: 'Speed, share of the free-flow speed', classes, colours: 'speed' },
+  limits: { title: 'Speed limit, km/h; paler where only the map says so', classes: limitClasses, colours: 'limit' },
+};
+const viewed = () => document.querySelector('input[name="view"]:checked').value;
+
 function drawLegend() {
-  const speed = colours(theme()).speed;
-  $('legend-scale').replaceChildren(...classes.map((c, i) => {
+  const v = VIEWS[viewed()];
+  const c = colours(theme());
+  $('legend-title').textContent = v.title;
+  $('legend-scale').replaceChildren(...v.classes.map((k, i) => {
     const li = element('li');
     const swatch = element('i');
-    swatch.style.background = speed[i];
-    li.append(swatch, c.label);
+    swatch.style.background = c[v.colours][i];
+    li.append(swatch, k.label);
     return li;
   }));
+  $('legend-note').hidden = viewed() !== 'limits';
+  $('legend-note').firstElementChild.style.background = c.differs;
 }
 drawLegend();
+
+for (const input of document.querySelectorAll('input[name="view"]')) {
+  input.addEventListener('change', () => {
+    drawLegend();
+    view?.setShown({ view: viewed() });
+  });
+}
+$('hazards-on').addEventListener('change', () => view?.setShown({ hazards: $('hazards-on').checked }));
 
 // --- sheet on phones
 
@@ -80,8 +102,7 @@ const ui = {
       el.hidden = true;
       return;
     }
-    const { kmh, free } = reading(feature.properties);
-    el.replaceChildren(element('b', '', `${Math.round(kmh)} km/h`), element('span', '', ` of ${free} · ${nameOf(feature)}`));
+    el.replaceChildren(...summary(feature));
     el.hidden = false;
     const flip = point.x > innerWidth - 280;
     el.style.left = `${flip ? point.x - el.offsetWidth - 12 : point.x + 14}px`;
@@ -90,8 +111,8 @@ const ui = {
   select(feature) {
     if (!feature) return;
     $('tooltip').hidden = true;
-    segment.open(feature);
-    view.mark(feature.properties.edge);
+    if (feature.source === 'hazards' && !feature.properties.edge) return;
+    openEdge(feature.properties.edge, feature);
     openSheet(true);
   },
   moved() {
@@ -99,12 +120,60 @@ const ui = {
     const features = view.inView();
     segment.update(features);
     listSlowest(features);
-    if (view.zoomedOut()) this.note('small', 'Zoom in to see speeds');
+    listHazards(view.hazardsInView());
+    if (viewed() !== 'speeds') this.clearNote();
+    else if (view.zoomedOut()) this.note('small', 'Zoom in to see speeds');
     else if (features.length || this.seen) this.clearNote();
     else this.note('small', 'Waiting for the first speeds');
     this.seen ||= features.length > 0;
   },
 };
+
+/** A feature in a line: what it is in bold, then where. */
+function summary(feature) {
+  const p = feature.properties;
+  if (feature.source === 'hazards') {
+    return [element('b', '', HAZARDS[p.category]?.[1] ?? p.category), element('span', '', ` · ${evidence(p)} · since ${time(p.started)}`)];
+  }
+  if (feature.source === 'limits') {
+    const what = p.unlimited ? 'No limit' : `${p.kmh} km/h`;
+    const why = p.source === 'learned' ? `learned, ${Math.round(p.posterior * 100)} %, ${p.n} vehicles` : 'from the map';
+    const differs = p.differs ? (p.map_kmh ? `, the map says ${p.map_kmh}` : ', unknown to the map') : '';
+    return [element('b', '', what), element('span', '', ` · ${why}${differs} · ${nameOf(feature)}`)];
+  }
+  const { kmh, free } = reading(p);
+  return [element('b', '', `${Math.round(kmh)} km/h`), element('span', '', ` of ${free} · ${nameOf(feature)}`)];
+}
+
+const evidence = (p) => `${Math.round(p.probability * 100)} %, ${p.n} ${p.n === 1 ? 'vehicle' : 'vehicles'}`;
+
+/** Opens the card of an edge, with what each layer says of it. */
+function openEdge(edge, feature, options) {
+  const speed = view.find('speeds', edge);
+  const limit = view.find('limits', edge);
+  segment.open({ geometry: feature.geometry, properties: { class: feature.properties.class, ...speed?.properties, edge } }, { ...options, limit: limit?.properties });
+  view.mark(edge);
+}
+
+function listHazards(features) {
+  const list = features.sort((a, b) => b.properties.probability - a.properties.probability).slice(0, 6);
+  $('hazards-empty').hidden = list.length > 0;
+  $('hazard-count').hidden = features.length === 0;
+  $('hazard-count').textContent = String(features.length);
+  fill($('hazards'), JSON.stringify(list.map((f) => f.properties)), () => list.map((f) => {
+    const p = f.properties;
+    const li = element('li');
+    const b = element('button');
+    b.type = 'button';
+    b.append(element('span', 'swatch hazard'), element('span', 'name', HAZARDS[p.category]?.[1] ?? p.category), element('span', 'value', `${evidence(p)} · ${time(p.started)}`));
+    b.addEventListener('click', () => {
+      view.show([f.geometry.coordinates, f.geometry.coordinates]);
+      if (p.edge) openEdge(p.edge, f);
+    });
+    li.append(b);
+    return li;
+  }));
+}
 
 const nameOf = (feature) => title({ ...feature.properties, ...view.road(feature.properties.edge) });
 
@@ -121,8 +190,7 @@ function listSlowest(features) {
     value.append(element('b', '', String(Math.round(r.kmh))), ` of ${Math.round(r.free)} km/h`);
     b.append(swatch, element('span', 'name', nameOf(f)), value);
     b.addEventListener('click', () => {
-      segment.open(f, { fly: true });
-      view.mark(f.properties.edge);
+      openEdge(f.properties.edge, f, { fly: true });
     });
     li.append(b);
     return li;

@@ -2,7 +2,7 @@
 
 import * as maplibregl from '/portal/third_party/maplibre-gl/maplibre-gl.mjs';
 import { get } from './api.js';
-import { style } from './style.js';
+import { style, visible } from './style.js';
 
 const REFRESH_MS = 3000;
 const WORLD = [-180, -85, 180, 85];
@@ -15,19 +15,24 @@ export function reading({ kmh = 0, ratio = 1 }) {
   return { kmh, ratio, free: ratio > 0 ? Math.round(kmh / ratio) : 0 };
 }
 
+/** The layers of tiles, and those that change while one looks. */
+const LAYERS = ['roads', 'speeds', 'limits', 'hazards'];
+const LIVE = ['speeds', 'limits', 'hazards'];
+
 /**
  * Starts the map. `ui` gets note(kind, title, text, code), clearNote(), hover(feature, point),
  * select(feature) and moved(). Resolves when there is a map to show.
  */
 export async function startMap(theme, ui) {
+  const shown = { view: 'speeds', hazards: true };
   const sources = {};
   let bounds = null;
-  for (const layer of ['roads', 'speeds']) {
+  for (const layer of LAYERS) {
     const tilejson = await waitForMap(layer, ui);
     bounds ??= tilejson.bounds ?? WORLD;
     sources[layer] = {
       type: 'vector', tiles: [layerURL(layer)], minzoom: tilejson.minzoom ?? 0, maxzoom: tilejson.maxzoom ?? 14, bounds: tilejson.bounds ?? WORLD,
-      promoteId: layer === 'speeds' ? 'edge' : undefined, attribution: layer === 'roads' ? ATTRIBUTION : undefined,
+      promoteId: { speeds: 'edge', limits: 'edge', hazards: 'id' }[layer], attribution: layer === 'roads' ? ATTRIBUTION : undefined,
     };
     if (!sources[layer].promoteId) delete sources[layer].promoteId;
     if (!sources[layer].attribution) delete sources[layer].attribution;
@@ -39,7 +44,7 @@ export async function startMap(theme, ui) {
   const reduced = matchMedia('(prefers-reduced-motion: reduce)').matches;
   const map = new maplibregl.Map({
     container: 'map',
-    style: style(theme, sources),
+    style: style(theme, sources, shown),
     bounds: [[bounds[0], bounds[1]], [bounds[2], bounds[3]]],
     fitBoundsOptions: { padding: padding() },
     minZoom: 5,
@@ -66,24 +71,30 @@ export async function startMap(theme, ui) {
     hovered = id;
     if (id !== null) map.setFeatureState({ source: 'speeds', sourceLayer: 'speeds', id }, { hover: true });
   };
-  const at = (point) => map.getLayer('speeds-reach') && map.queryRenderedFeatures(point, { layers: ['speeds-reach'] })[0];
+  /** What is under a point: a hazard before a road. */
+  const at = (point) => {
+    const layers = ['hazards', `${shown.view}-reach`].filter((l) => map.getLayer(l));
+    const found = map.queryRenderedFeatures(point, { layers });
+    return found.find((f) => f.layer.id === 'hazards') ?? found[0];
+  };
   map.on('mousemove', (e) => {
     const f = at(e.point);
     map.getCanvas().style.cursor = f ? 'pointer' : '';
-    setHover(f ? f.properties.edge : null);
+    setHover(f?.source === 'speeds' ? f.properties.edge : null);
     ui.hover(f ?? null, e.point);
   });
   map.on('mouseout', () => {
     setHover(null);
     ui.hover(null);
   });
-  map.on('click', (e) => ui.select(at(e.point) ?? null));
+  map.on('click', (e) => ui.select(at(e.point) ?? null, e.point));
   map.on('idle', () => ui.moved());
   map.on('error', () => { /* a tile that failed is asked for again at the next refresh */ });
 
   const refresh = () => {
     // Not while tiles are still on their way: that would start them again.
-    if (!document.hidden && map.getSource('speeds') && map.isSourceLoaded('speeds')) map.refreshTiles('speeds');
+    if (document.hidden) return;
+    for (const layer of LIVE) if (map.getSource(layer) && map.isSourceLoaded(layer)) map.refreshTiles(layer);
   };
   setInterval(refresh, REFRESH_MS);
   document.addEventListener('visibilitychange', refresh);
@@ -92,11 +103,28 @@ export async function startMap(theme, ui) {
     map,
     /** Marks the edge; null marks none. */
     mark(edge) {
-      if (map.getLayer('speeds-selected')) map.setFilter('speeds-selected', ['==', ['get', 'edge'], edge ?? -1]);
+      for (const l of ['speeds-selected', 'limits-selected']) if (map.getLayer(l)) map.setFilter(l, ['==', ['get', 'edge'], edge ?? -1]);
+    },
+    /** Colours the roads by 'speeds' or 'limits', and shows hazards or not. */
+    setShown(change) {
+      Object.assign(shown, change);
+      for (const { id } of map.getStyle().layers) map.setLayoutProperty(id, 'visibility', visible(id, shown) ? 'visible' : 'none');
     },
     setTheme(t, edge) {
-      map.setStyle(style(t, sources), { diff: true });
+      map.setStyle(style(t, sources, shown), { diff: true });
       map.once('styledata', () => this.mark(edge));
+    },
+    /** An edge's feature in a layer of tiles, wherever it is loaded. */
+    find(layer, edge) {
+      if (!map.getSource(layer)) return undefined;
+      return map.querySourceFeatures(layer, { sourceLayer: layer, filter: ['==', ['get', 'edge'], edge] })[0];
+    },
+    /** The hazards in view, each once. */
+    hazardsInView() {
+      if (!map.getLayer('hazards')) return [];
+      const seen = new Map();
+      for (const f of map.queryRenderedFeatures({ layers: ['hazards'] })) seen.set(f.properties.id, f);
+      return [...seen.values()];
     },
     /** What the roads layer knows of an edge's road: its name, number and limit. */
     road(edge) {
@@ -113,7 +141,7 @@ export async function startMap(theme, ui) {
     zoomedOut: () => map.getZoom() < speedsFrom,
     /** The speeds in view, each edge once. */
     inView() {
-      if (!map.getLayer('speeds')) return [];
+      if (!map.getLayer('speeds') || shown.view !== 'speeds') return [];
       const seen = new Map();
       for (const f of map.queryRenderedFeatures({ layers: ['speeds'] })) seen.set(f.properties.edge, f);
       return [...seen.values()];

@@ -29,6 +29,7 @@ export function startSegment({ theme, closed, show, road }) {
   }
 
   function paint(p) {
+    if (p.kmh === undefined) return; // no live speed
     const { kmh, ratio } = reading(p);
     card.querySelector('.now').firstChild.textContent = String(Math.round(kmh));
     const bar = card.querySelector('.gauge i');
@@ -70,6 +71,22 @@ export function startSegment({ theme, closed, show, road }) {
     figure.append(plot, element('figcaption', '', 'Loading the last hours'));
     card.replaceChildren(top, what, speed, gauge, facts, figure);
     card.hidden = false;
+  }
+
+  /** What the limits layer knows of the edge. */
+  function learned(l) {
+    sign(l.unlimited ? 0 : l.kmh);
+    const row = element('div');
+    const dd = element('dd', '', l.source === 'learned'
+      ? `${l.unlimited ? 'none' : l.kmh} (${Math.round(l.posterior * 100)} %, ${count(l.n)} vehicles)`
+      : 'from the map only');
+    dd.dataset.fact = 'limit';
+    row.append(element('dt', '', 'Limit learned'), dd);
+    card.querySelector('dl').append(row);
+    if (!l.differs) return;
+    const map = element('div');
+    map.append(element('dt', '', 'Limit in the map'), element('dd', 'differs', l.map_kmh ? String(l.map_kmh) : 'unknown'));
+    card.querySelector('dl').append(map);
   }
 
   function sign(limit) {
@@ -127,13 +144,15 @@ export function startSegment({ theme, closed, show, road }) {
   return {
     close,
     edge: () => current?.edge ?? null,
-    open(feature, { fly = false } = {}) {
+    open(feature, { fly = false, limit } = {}) {
       current = { ...feature.properties, ...road(feature.properties.edge) };
-      line = feature.geometry.type === 'LineString' ? feature.geometry.coordinates : feature.geometry.coordinates.flat();
+      const { type, coordinates } = feature.geometry;
+      line = { LineString: coordinates, Point: [coordinates, coordinates] }[type] ?? coordinates.flat();
       chart?.destroy();
       chart = null;
-      build(current, line);
+      build(current, feature.geometry.type === 'Point' ? null : line);
       paint(current);
+      if (limit) learned(limit);
       load(current);
       card.scrollIntoView({ block: 'nearest' });
       if (fly) {

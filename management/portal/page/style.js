@@ -1,7 +1,7 @@
 // The map's style: quiet roads below, speeds above. No fonts or icons are fetched: labels use
 // the page's own fonts.
 
-import { classes, colours } from './palette.js';
+import { classes, colours, limitClasses } from './palette.js';
 
 const ratio = ['coalesce', ['get', 'ratio'], 1];
 
@@ -25,15 +25,37 @@ function speedColour(c) {
   return ['step', ratio, ...steps];
 }
 
-/** The style for a theme, over sources as TileJSON describes them. */
-export function style(theme, sources) {
+function limitColour(c) {
+  const steps = [];
+  limitClasses.forEach((k, i) => (i ? steps.push(k.from, c.limit[i]) : steps.push(c.limit[0])));
+  return ['case', ['has', 'unlimited'], c.limit.at(-1), ['step', ['coalesce', ['get', 'kmh'], 0], ...steps]];
+}
+
+/** The sign of a hazard's category: one letter, since no font or sprite is fetched. */
+export const HAZARDS = {
+  slippery_road: ['S', 'Slippery road'], obstacle: ['O', 'Obstacle'], accident: ['A', 'Accident'], road_works: ['W', 'Road works'],
+  reduced_visibility: ['V', 'Reduced visibility'], wrong_way_driver: ['!', 'Wrong-way driver'], blockage: ['X', 'Blockage'],
+  exceptional_weather: ['R', 'Exceptional weather'], broken_down_vehicle: ['D', 'Broken-down vehicle'], hard_braking: ['B', 'Hard braking'],
+};
+const letter = ['match', ['get', 'category'], ...Object.entries(HAZARDS).flatMap(([k, [l]]) => [k, l]), '?'];
+
+/** Which layers each way of colouring the roads shows. */
+const VIEWS = {
+  speeds: ['speeds-halo', 'speeds-selected', 'speeds', 'speeds-reach'],
+  limits: ['limits-halo', 'limits-differ', 'limits-selected', 'limits', 'limits-reach', 'limit-values'],
+};
+const HAZARD_LAYERS = ['hazards', 'hazard-letters'];
+
+/** Whether a layer is to be seen: `shown` is { view, hazards }. */
+export const visible = (layer, shown) => Object.entries(VIEWS).every(([view, ids]) => !ids.includes(layer) || view === shown.view)
+  && (shown.hazards || !HAZARD_LAYERS.includes(layer));
+
+/** The style for a theme, over sources as TileJSON describes them; `shown` is { view, hazards }. */
+export function style(theme, sources, shown) {
   const c = colours(theme);
   const round = { 'line-cap': 'round', 'line-join': 'round' };
   const source = (l) => ({ source: l, 'source-layer': l });
-  return {
-    version: 8,
-    sources,
-    layers: [
+  const layers = [
       { id: 'background', type: 'background', paint: { 'background-color': c.background } },
       { id: 'roads', type: 'line', ...source('roads'), layout: { ...round, 'line-sort-key': rank },
         paint: { 'line-color': ['case', major, c.major, c.road], 'line-width': roadWidth(0.4) } },
@@ -48,10 +70,32 @@ export function style(theme, sources) {
             [z, ['case', ['boolean', ['feature-state', 'hover'], false], w + 3, ['<', ratio, 0.35], w * 1.35, w]])) } },
       { id: 'speeds-reach', type: 'line', ...source('speeds'),
         paint: { 'line-color': '#000', 'line-opacity': 0, 'line-width': 14, 'line-offset': side } },
+      { id: 'limits-halo', type: 'line', ...source('limits'), layout: round,
+        paint: { 'line-color': c.halo, 'line-width': speedWidth(1.8), 'line-offset': side } },
+      { id: 'limits-differ', type: 'line', ...source('limits'), layout: round, filter: ['==', ['get', 'differs'], true],
+        paint: { 'line-color': c.differs, 'line-width': speedWidth(4.5), 'line-offset': side } },
+      { id: 'limits-selected', type: 'line', ...source('limits'), layout: round, filter: ['==', ['get', 'edge'], -1],
+        paint: { 'line-color': c.selected, 'line-width': speedWidth(5), 'line-offset': side } },
+      { id: 'limits', type: 'line', ...source('limits'), layout: round,
+        // What only the map says is drawn paler than what was learned.
+        paint: { 'line-color': limitColour(c), 'line-offset': side, 'line-width': speedWidth(0),
+          'line-opacity': ['match', ['get', 'source'], 'learned', 1, 0.45] } },
+      { id: 'limits-reach', type: 'line', ...source('limits'),
+        paint: { 'line-color': '#000', 'line-opacity': 0, 'line-width': 14, 'line-offset': side } },
+      { id: 'limit-values', type: 'symbol', ...source('limits'), minzoom: 14, filter: ['has', 'kmh'],
+        layout: { 'symbol-placement': 'line-center', 'text-field': ['to-string', ['get', 'kmh']], 'text-font': FONT, 'text-size': 11.5,
+          'text-rotation-alignment': 'viewport', 'text-padding': 6 },
+        paint: { 'text-color': c.label, 'text-halo-color': c.labelHalo, 'text-halo-width': 2 } },
       { id: 'road-names', type: 'symbol', ...source('roads'), minzoom: 11, filter: ['all', ['has', 'name'], ['!=', ['get', 'name'], '']],
         layout: { 'symbol-placement': 'line', 'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': byZoom(12, 10.5, 15, 11, 18, 14),
           'symbol-sort-key': ['-', 1, rank], 'text-max-angle': 50, 'text-padding': 4, 'symbol-spacing': 220 },
         paint: { 'text-color': c.label, 'text-halo-color': c.labelHalo, 'text-halo-width': 1.6 } },
-    ],
-  };
+      { id: 'hazards', type: 'circle', ...source('hazards'), filter: ['==', ['geometry-type'], 'Point'],
+        paint: { 'circle-radius': byZoom(9, 6, 13, 9, 17, 13), 'circle-color': c.hazard, 'circle-stroke-color': c.halo, 'circle-stroke-width': 2 } },
+      { id: 'hazard-letters', type: 'symbol', ...source('hazards'), filter: ['==', ['geometry-type'], 'Point'],
+        layout: { 'text-field': letter, 'text-font': FONT, 'text-size': byZoom(9, 9, 13, 12, 17, 15), 'text-allow-overlap': true, 'text-ignore-placement': true },
+        paint: { 'text-color': c.onHazard } },
+  ];
+  for (const l of layers) l.layout = { ...l.layout, visibility: visible(l.id, shown) ? 'visible' : 'none' };
+  return { version: 8, sources, layers };
 }
