@@ -5,7 +5,9 @@ import (
 	"math"
 	"strings"
 
+	"github.com/carasso/carasso/internal/eval"
 	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/road"
 )
 
 // explainFrom is the mismatch above which a track's row says why.
@@ -78,12 +80,51 @@ func (n *Network) explainRun(r *Result, run *Stretch) string {
 			text += ", same roads in the other direction"
 		}
 	}
+	if beside := n.beside(run); beside != "" {
+		text += beside
+	}
 	if run.ExtraM > 2*run.MissingM {
 		if far, _ := n.support(run.Extra); far < 0.3 {
 			text += ", fixes do lie there: the truth leaves it out, or it is driven there and back"
 		}
 	}
 	return text
+}
+
+// beside says how far the fixes along a stretch are from the true and from the matched roads.
+func (n *Network) beside(run *Stretch) string {
+	if len(run.Missing) == 0 || len(run.Extra) == 0 {
+		return ""
+	}
+	box := geo.EmptyBox()
+	for _, a := range run.Missing {
+		p, q := n.Shape(a)
+		box = box.Extend(p).Extend(q)
+	}
+	var truth, matched []float64
+	for i := range n.c.Track {
+		p := geo.Point{LatE7: n.c.Track[i].LatE7, LonE7: n.c.Track[i].LonE7}
+		if box.Contains(p) {
+			truth, matched = append(truth, n.distance(run.Missing, p)), append(matched, n.distance(run.Extra, p))
+		}
+	}
+	if len(truth) < 3 {
+		return ""
+	}
+	return fmt.Sprintf("; fixes there are %.0f m from the true roads (90th percentile %.0f m), %.0f m from the matched ones (%.0f m)",
+		eval.Median(truth), eval.Percentile(truth, 0.9), eval.Median(matched), eval.Percentile(matched, 0.9))
+}
+
+// distance is that of a place from the nearest of some arcs, metres.
+func (n *Network) distance(arcs []int32, at geo.Point) float64 {
+	best := math.Inf(1)
+	scale := geo.Scale(at.LatE7)
+	for _, a := range arcs {
+		p, q := n.Shape(a)
+		d, _ := road.Foot(at, p, q, scale)
+		best = min(best, d)
+	}
+	return math.Sqrt(best)
 }
 
 // reversed tells whether most of what is missing was matched in the other direction.

@@ -3,6 +3,7 @@ package sumo
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -33,12 +34,12 @@ func report(cfg *Config, s *set, modes []mode, outcomes []*outcome) (*eval.Repor
 	for _, row := range [...]struct {
 		name string
 		errs []SpeedError
-	}{{"matched, " + modes[0].name, errs}, {"as if matched rightly, without noise", floor}} {
+	}{{"matched, " + modes[0].name, errs}, {"the same, without samples in junctions (SUMO counts those for no edge)", s.speedErrors(outcomes[0].noJunction, minCars)}, {"matched rightly, no noise, without samples in junctions: the floor of 1 Hz", floor}} {
 		abs, bias, none := split3(row.errs)
 		sp.Row(row.name, len(row.errs), eval.Median(abs), eval.Mean(abs), eval.Percentile(abs, 0.9), eval.Mean(bias), none)
 	}
 	worst := worstSpeeds(errs, 8)
-	rep.Tables = append(rep.Tables, acc, sp, worst, worstCars(s, outcomes[0], 8))
+	rep.Tables = append(rep.Tables, acc, sp, worst, worstCars(s, outcomes[0], 8), wrongMost(s, outcomes[0], 12))
 	all := make([]float64, 0, len(errs))
 	for i := range errs {
 		all = append(all, errs[i].AbsKMH())
@@ -84,6 +85,39 @@ func worstCars(s *set, o *outcome, most int) *eval.Table {
 	for _, i := range worstOrder(o, most) {
 		c := &o.cars[i]
 		t.Row(s.Cars[i].ID, c.onEdge.all, share(c.onEdge.right, c.onEdge.all), c.onEdge.reversed, c.onEdge.unmatched, c.breaks)
+	}
+	return t
+}
+
+// wrongMost are the roads that were taken for another one most often.
+func wrongMost(s *set, o *outcome, most int) *eval.Table {
+	t := eval.NewTable("Taken for another road most often", "SUMO EDGE", "is segment", "class", "length m", "found", "class", "length m", "samples", "how")
+	t.Text(8)
+	keys := slices.SortedFunc(maps.Keys(o.wrong), func(a, b confusion) int {
+		return cmp.Or(cmp.Compare(o.wrong[b], o.wrong[a]), cmp.Compare(a.edge, b.edge), cmp.Compare(a.found, b.found))
+	})
+	for _, k := range keys[:min(most, len(keys))] {
+		of := s.mapping.Of(s.Edges[k.edge])
+		is := of[0]
+		if k.found == unmatched {
+			t.Row(s.Edges[k.edge], s.graph.Edge(is).String(), s.graph.Class(is).String(), fmt.Sprintf("%.0f", s.graph.LengthM(is)), "none", "", "", o.wrong[k], "unmatched")
+			continue
+		}
+		how := "elsewhere"
+		switch {
+		case k.found == is.Reverse():
+			how = "reversed"
+		case s.graph.Source(k.found) == s.graph.Target(is):
+			how = "the next one"
+		case s.graph.Target(k.found) == s.graph.Source(is):
+			how = "the one before"
+		case s.graph.Source(k.found) == s.graph.Source(is):
+			how = "the other way out"
+		case s.graph.Target(k.found) == s.graph.Target(is):
+			how = "the other way in"
+		}
+		t.Row(s.Edges[k.edge], s.graph.Edge(is).String(), s.graph.Class(is).String(), fmt.Sprintf("%.0f", s.graph.LengthM(is)),
+			s.graph.Edge(k.found).String(), s.graph.Class(k.found).String(), fmt.Sprintf("%.0f", s.graph.LengthM(k.found)), o.wrong[k], how)
 	}
 	return t
 }

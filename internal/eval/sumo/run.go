@@ -180,7 +180,16 @@ type outcome struct {
 	carOutcome
 	cars  []carOutcome
 	rate  float64 // points a second and worker, lead-in included
-	speed *speeds
+	speed *speeds // of all matched samples
+	wrong map[confusion]int64
+	// noJunction is of those that are not in a junction in truth.
+	noJunction *speeds
+}
+
+// confusion is a wrong match: SUMO's edge (its place in Traffic.Edges) and the one found.
+type confusion struct {
+	edge  int32
+	found road.Index // unmatched for none
 }
 
 // match matches all cars in a mode and scores them.
@@ -188,12 +197,14 @@ func (s *set) match(ctx context.Context, cfg *Config, m mode) (*outcome, error) 
 	o := &outcome{cars: make([]carOutcome, len(s.Cars))}
 	workers := max(cfg.Workers, 1)
 	var next, points, nanos atomic.Int64
-	parts := make([]*speeds, workers)
+	wrong := make([]map[confusion]int64, workers)
+	parts, edgeParts := make([]*speeds, workers), make([]*speeds, workers)
 	g, ctx := errgroup.WithContext(ctx)
 	for w := range workers {
-		parts[w] = newSpeeds()
+		parts[w], edgeParts[w] = newSpeeds(), newSpeeds()
+		wrong[w] = map[confusion]int64{}
 		g.Go(func() error {
-			d := driver{set: s, cfg: cfg, mode: m, matcher: match.New(s.store), speeds: parts[w]}
+			d := driver{set: s, cfg: cfg, mode: m, matcher: match.New(s.store), speeds: parts[w], noJunction: edgeParts[w], wrong: wrong[w]}
 			defer func() { points.Add(d.points); nanos.Add(int64(d.took)) }()
 			for {
 				i := int(next.Add(1)) - 1
@@ -209,9 +220,13 @@ func (s *set) match(ctx context.Context, cfg *Config, m mode) (*outcome, error) 
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	o.speed = newSpeeds()
-	for _, p := range parts {
-		o.speed.merge(p)
+	o.speed, o.noJunction, o.wrong = newSpeeds(), newSpeeds(), map[confusion]int64{}
+	for w := range parts {
+		for k, n := range wrong[w] {
+			o.wrong[k] += n
+		}
+		o.speed.merge(parts[w])
+		o.noJunction.merge(edgeParts[w])
 	}
 	for i := range o.cars {
 		c := &o.cars[i]
@@ -235,9 +250,12 @@ type driver struct {
 	matcher *match.Matcher
 	speeds  *speeds
 	samples []telemetry.Sample
-	out     []match.Result
-	points  int64
-	took    time.Duration
+
+	noJunction *speeds
+	out        []match.Result
+	points     int64
+	took       time.Duration
+	wrong      map[confusion]int64
 }
 
 func (d *driver) drive(ctx context.Context, place int, c *carOutcome) error {
@@ -262,6 +280,9 @@ func (d *driver) drive(ctx context.Context, place int, c *carOutcome) error {
 			if r.OK {
 				c.matched[k] = r.Edge
 				d.speeds.add(r.Edge, &d.samples[k], uint64(place)+1)
+				if d.name[car.Rows[k].Edge] != "" {
+					d.noJunction.add(r.Edge, &d.samples[k], uint64(place)+1)
+				}
 			}
 			if r.Break && k > at {
 				c.breaks++
@@ -303,6 +324,9 @@ func (d *driver) score(car *Car, from, at, end int, c *carOutcome) {
 		}
 		if standing {
 			d.tally(&c.standing, i, is)
+		}
+		if !right {
+			d.wrong[confusion{row.Edge, i}]++
 		}
 		if !right && !d.nearJunction(name, row.At) {
 			c.wrongFar++
