@@ -3,7 +3,6 @@ package match
 import (
 	"context"
 	"math"
-	"slices"
 
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/road"
@@ -117,6 +116,9 @@ func (m *Matcher) place(c *column, slot int32, samples []telemetry.Sample) {
 	s := &samples[c.sample]
 	dir := travel(samples, int(c.sample))
 	scale := geo.Scale(c.p.LatE7)
+	if c.reach > maxReachM {
+		c.reach = min(c.reach, nearReachM+nearReach*math.Sqrt(nearest(part, c.p, m.spans, scale)))
+	}
 	reach2 := c.reach * c.reach
 	fit2 := square(min(fitSigmas*c.sigma+fitSlackM, c.reach))
 	wrong2, end2 := square(wrongSigmas*c.sigma), square(passedSigmas*c.sigma)
@@ -166,6 +168,17 @@ func (m *Matcher) place(c *column, slot int32, samples []telemetry.Sample) {
 	m.prune(c, part, s)
 }
 
+// nearest is the squared distance to the nearest span.
+func nearest(part *road.Partition, p geo.Point, spans []road.Span, scale float64) float64 {
+	best := math.Inf(1)
+	for _, s := range spans {
+		a, b := part.SpanEnds(s)
+		d2, _ := road.Foot(p, a, b, scale)
+		best = min(best, d2)
+	}
+	return best
+}
+
 // add makes a place a candidate of c, or lets it replace a worse one nearby on its edge.
 func (m *Matcher) add(c *column, part *road.Partition, slot int32, span road.Span, i road.Index, f, dist, cost float64) {
 	offset := float32(part.OffsetM(span, i, f))
@@ -199,23 +212,15 @@ func (m *Matcher) prune(c *column, part *road.Partition, s *telemetry.Sample) {
 		}
 		best = min(best, all[k].emission)
 	}
-	kept := all[:0]
-	for _, o := range all {
-		if o.emission <= best+m.beam {
-			kept = append(kept, o)
-		}
+	most := best + m.beam
+	if len(all) > maxCandidates {
+		most = min(most, likeliest(all))
 	}
-	if len(kept) > maxCandidates {
-		slices.SortStableFunc(kept, func(a, b candidate) int {
-			switch {
-			case a.emission < b.emission:
-				return -1
-			case a.emission > b.emission:
-				return 1
-			}
-			return 0
-		})
-		kept = kept[:maxCandidates]
+	kept := all[:0]
+	for k := range all {
+		if all[k].emission <= most && len(kept) < maxCandidates {
+			kept = append(kept, all[k])
+		}
 	}
 	for k := range kept {
 		o := &kept[k]
@@ -224,6 +229,26 @@ func (m *Matcher) prune(c *column, part *road.Partition, s *telemetry.Sample) {
 	}
 	c.n = int32(len(kept))
 	m.cands = m.cands[:c.first+c.n]
+}
+
+// likeliest is the emission of the last of the maxCandidates likeliest candidates.
+func likeliest(all []candidate) float32 {
+	var low [maxCandidates]float32 // ascending
+	n := 0
+	for k := range all {
+		e := all[k].emission
+		at := n
+		if n < maxCandidates {
+			n++
+		} else if at--; e >= low[at] {
+			continue
+		}
+		for ; at > 0 && low[at-1] > e; at-- {
+			low[at] = low[at-1]
+		}
+		low[at] = e
+	}
+	return low[n-1]
 }
 
 // fastCost is the cost of driving at a speed (m/s) on a road of a class.

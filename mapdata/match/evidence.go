@@ -84,7 +84,7 @@ func bridge(s *telemetry.Sample) float64 {
 
 // distanceCost is the cost of a position that is d metres from the road.
 func distanceCost(d2, sigma float64) float64 {
-	return (tailFreedom + 1) / 2 * math.Log1p(d2/(tailFreedom*sigma*sigma))
+	return (tailFreedom + 1) / 2 * math.Log(1+d2/(tailFreedom*sigma*sigma))
 }
 
 // frozen reports whether sample i repeats the position of the one before although the

@@ -18,7 +18,9 @@ const (
 	reachM        = 25.0  // at least, and
 	reachSigmas   = 4.0   // this if it is more,
 	maxReachM     = 60.0  // but no more than this;
-	blindReachM   = 100.0 // this where the accuracy is not given
+	blindReachM   = 100.0 // this where the accuracy is not given (road.MarginM: what partitions know),
+	nearReachM    = 40.0  // but no farther than this and
+	nearReach     = 2.0   // this many times the distance of the nearest road
 	maxCandidates = 12    // directed edges for a position, the likeliest ones
 	apartM        = 25.0  // two places on one edge are two candidates only if the way between is longer
 	beam          = 20.0  // what costs more than the best by this is given up

@@ -1,6 +1,8 @@
 package match_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -464,4 +466,41 @@ func TestEmptyBatch(t *testing.T) {
 	if err := m.Match(t.Context(), nil, nil); err != nil || len(m.Path()) != 0 {
 		t.Errorf("%v, path %v", err, m.Path())
 	}
+}
+
+// TestBoundedPartitions drives 180 km in samples a minute apart: what is loaded stays in
+// proportion to the way, and what can't be loaded is an error, wherever it is met.
+func TestBoundedPartitions(t *testing.T) {
+	var at []xy
+	for x := 0.; x <= 180_000; x += 500 {
+		at = append(at, xy{x, 300 * math.Sin(x/3000)})
+	}
+	w := build(t, line{name: "road", at: at, class: road.Motorway})
+	samples := ride{course: at, speed: 30, everyS: 60, bare: true}.samples()
+	w.loads = 0
+	m := run(t, w, samples)
+	if m.breaks() > 0 || w.loads > 8*len(samples) {
+		t.Errorf("%d breaks, %d partitions opened for %d samples", m.breaks(), w.loads, len(samples))
+	}
+	for n := range 20 {
+		f := &failing{world: w, after: n}
+		if err := match.New(f).Match(t.Context(), samples, make([]match.Result, len(samples))); !errors.Is(err, errBroken) {
+			t.Errorf("after %d partitions: %v", n, err)
+		}
+	}
+}
+
+var errBroken = errors.New("broken")
+
+// failing fails after some partitions.
+type failing struct {
+	*world
+	after int
+}
+
+func (f *failing) Partition(ctx context.Context, q uint32) (*road.Partition, error) {
+	if f.after--; f.after < 0 {
+		return nil, errBroken
+	}
+	return f.world.Partition(ctx, q)
 }

@@ -39,7 +39,6 @@ type world struct {
 	parts map[uint32]*road.Partition
 	graph *road.Graph
 	loads int
-	err   error
 }
 
 func build(tb testing.TB, lines ...line) *world {
@@ -94,9 +93,6 @@ func build(tb testing.TB, lines ...line) *world {
 }
 
 func (w *world) Partition(_ context.Context, q uint32) (*road.Partition, error) {
-	if w.err != nil {
-		return nil, w.err
-	}
 	w.loads++
 	if p, ok := w.parts[q]; ok {
 		return p, nil
