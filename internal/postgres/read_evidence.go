@@ -11,7 +11,7 @@ import (
 const evidenceOf = `SELECT bucket, kind, key, votes FROM (
 	SELECT e.bucket, e.kind, e.key, e.votes FROM unnest($1::bigint[]) AS t (tile) CROSS JOIN unnest($2::smallint[]) AS k (kind)
 		CROSS JOIN LATERAL (SELECT * FROM evidence x WHERE x.kind = k.kind AND x.key >= t.tile << 25 AND x.key < (t.tile + 1) << 25
-			AND x.bucket BETWEEN $3 AND $4) e
+			AND x.bucket BETWEEN $3 AND $4 OFFSET 0) e
 	UNION ALL
 	SELECT d.bucket, d.kind, d.key, d.votes FROM evidence_delta d
 		WHERE d.kind = ANY ($2) AND d.key >> 25 = ANY ($1) AND d.bucket BETWEEN $3 AND $4

@@ -10,11 +10,12 @@ import (
 )
 
 // Minutes are joined one by one, because (minute, edge) is the key: a tile's segments within one
-// minute are one stretch of the index.
+// minute are one stretch of the index. OFFSET 0, here and below, keeps the planner from turning that into a
+// join of all rows of the time with all tiles, which it likes when it underestimates the rows.
 const liveRows = `SELECT s.edge, s.n, s.sum_cmps, s.v0, s.v1, s.minute FROM unnest($1::bigint[]) AS t (tile)
 		CROSS JOIN unnest($2::timestamptz[], $3::smallint[]) AS m (minute, ring)
 		CROSS JOIN LATERAL (SELECT * FROM live_speed x WHERE x.ring = m.ring AND x.minute = m.minute
-			AND x.edge >= t.tile << 25 AND x.edge < (t.tile + 1) << 25) s
+			AND x.edge >= t.tile << 25 AND x.edge < (t.tile + 1) << 25 OFFSET 0) s
 	UNION ALL
 	SELECT d.edge, d.n, d.sum_cmps, d.v0, d.v1, d.minute FROM segment_speed_delta d
 		WHERE d.minute BETWEEN $4 AND $5 AND d.edge >> 25 = ANY ($1)`
@@ -82,7 +83,7 @@ func (db *DB) LiveSpeeds(ctx context.Context, tiles []uint32, since, recent, unt
 
 const passes = `SELECT edge, minute, bit_or(v0), bit_or(v1) FROM (
 	SELECT s.edge, s.minute, s.v0, s.v1 FROM unnest($1::bigint[]) AS e (edge) CROSS JOIN unnest($2::timestamptz[], $3::smallint[]) AS m (minute, ring)
-		JOIN LATERAL (SELECT * FROM live_speed x WHERE x.ring = m.ring AND x.minute = m.minute AND x.edge = e.edge) s ON true
+		CROSS JOIN LATERAL (SELECT * FROM live_speed x WHERE x.ring = m.ring AND x.minute = m.minute AND x.edge = e.edge OFFSET 0) s
 	UNION ALL
 	SELECT d.edge, d.minute, d.v0, d.v1 FROM segment_speed_delta d WHERE d.minute BETWEEN $4 AND $5 AND d.edge = ANY ($1)
 ) AS live GROUP BY edge, minute ORDER BY edge, minute`
@@ -118,7 +119,7 @@ func signed(ids []uint64) []int64 {
 }
 
 const dayPasses = `SELECT s.edge, s.day, s.n, s.v0, s.v1 FROM unnest($1::bigint[]) AS t (tile) CROSS JOIN unnest($2::timestamptz[]) AS b (day)
-	CROSS JOIN LATERAL (SELECT * FROM edge_day x WHERE x.day = b.day AND x.edge >= t.tile << 25 AND x.edge < (t.tile + 1) << 25) s
+	CROSS JOIN LATERAL (SELECT * FROM edge_day x WHERE x.day = b.day AND x.edge >= t.tile << 25 AND x.edge < (t.tile + 1) << 25 OFFSET 0) s
 	ORDER BY s.edge, s.day`
 
 // DayPasses tells who drove on the directed segments of z14 tiles on each UTC day from since's to
@@ -150,7 +151,7 @@ func (db *DB) DrivenTiles(ctx context.Context, since time.Time) ([]uint32, error
 // storedRows are of the folded buckets alone: history is folded.
 const storedRows = `FROM unnest($1::bigint[]) AS t (tile) CROSS JOIN unnest($2::timestamptz[]) AS b (bucket)
 	CROSS JOIN LATERAL (SELECT * FROM segment_speed x WHERE x.bucket = b.bucket AND x.bucket BETWEEN $3 AND $4
-		AND x.edge >= t.tile << 25 AND x.edge < (t.tile + 1) << 25) s`
+		AND x.edge >= t.tile << 25 AND x.edge < (t.tile + 1) << 25 OFFSET 0) s`
 
 func storedArgs(tiles []uint32, bucketsMS []int64) []any {
 	buckets := make([]time.Time, len(bucketsMS))
