@@ -18,8 +18,8 @@ type BrakingRule struct {
 	// SpeedMPS2 is the least mean deceleration between two samples of a vehicle without that
 	// signal, m/s². The mean over a second of a speed that a receiver has smoothed is well below the peak.
 	SpeedMPS2 float64
-	// FromMPS is the least speed before it, m/s, where a speed is known: below it receivers that
-	// clamp walking pace to zero feign braking.
+	// FromMPS is the least speed, m/s, from which the vehicle brakes as hard as this, where a speed is
+	// known: below it receivers that clamp walking pace to zero feign braking.
 	FromMPS float64
 }
 
@@ -30,14 +30,14 @@ func HardBraking() BrakingRule {
 }
 
 // emergencyStop is the rule of UN Regulation 13-H's emergency stop signal, 6 m/s² from 50 km/h
-// on; 5 m/s² for speeds.
-func emergencyStop() BrakingRule { return BrakingRule{SensorMPS2: 6, SpeedMPS2: 5, FromMPS: 50 / 3.6} }
+// on, for speeds too.
+func emergencyStop() BrakingRule { return BrakingRule{SensorMPS2: 6, SpeedMPS2: 6, FromMPS: 50 / 3.6} }
 
 // The farthest that two samples may be apart for their speeds to tell of braking, ms, and the
 // nearest: the resolution of their times and speeds allows no better.
 const (
 	maxBrakeGapMS = 3_000
-	minBrakeGapMS = 200
+	minBrakeGapMS = 400
 )
 
 // Brakings are the hard brakings in a vehicle's samples by the rule HardBraking.
@@ -49,7 +49,7 @@ func Brakings(samples []telemetry.Sample) []Braking { return HardBraking().Find(
 func (r BrakingRule) Find(dst []Braking, samples []telemetry.Sample) []Braking {
 	for i := 0; i < len(samples); i++ {
 		mps2, sensor := deceleration(samples, i)
-		if !r.hard(mps2, sensor) {
+		if !r.hard(mps2, sensor) || tooSlow(samples, i, r.FromMPS) {
 			continue
 		}
 		first, last := i, i
@@ -73,15 +73,22 @@ func (r BrakingRule) Find(dst []Braking, samples []telemetry.Sample) []Braking {
 		i = last
 		b.First, b.Last = first, last
 		b.FromMS, b.ToMS = samples[first].T, samples[last].T
-		known := samples[first].Has&samples[last].Has&telemetry.HasSpeed != 0
-		if known {
+		if samples[first].Has&samples[last].Has&telemetry.HasSpeed != 0 {
 			b.FromMPS, b.ToMPS = speedMPS(&samples[first]), speedMPS(&samples[last])
 		}
-		if !known && sensor || b.FromMPS >= r.FromMPS {
-			dst = append(dst, b)
-		}
+		dst = append(dst, b)
 	}
 	return dst
+}
+
+// tooSlow reports whether the vehicle is known to have been slower than a speed when it began
+// to brake towards sample i: how it slowed down to that speed before does not count.
+func tooSlow(samples []telemetry.Sample, i int, mps float64) bool {
+	s := &samples[i]
+	if i > 0 && s.T-samples[i-1].T <= maxBrakeGapMS && samples[i-1].Has&telemetry.HasSpeed != 0 {
+		s = &samples[i-1]
+	}
+	return s.Has&telemetry.HasSpeed != 0 && speedMPS(s) < mps
 }
 
 func (r BrakingRule) hard(mps2 float64, sensor bool) bool {

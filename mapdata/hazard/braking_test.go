@@ -36,6 +36,7 @@ func TestBrakings(t *testing.T) {
 			{First: 3, Last: 4, FromMS: noon + 3000, ToMS: noon + 4000, FromMPS: 20, ToMPS: 16, PeakMPS2: 4},
 		}},
 		{"walking pace clamped to zero", speeds(telemetry.HasSpeed, 1000, 4.6, 4.6, 0, 0), nil},
+		{"gently, then parked at once", speeds(telemetry.HasSpeed, 1000, 12, 9.5, 7, 4.5, 0, 0), nil},
 		{"over a gap", speeds(telemetry.HasSpeed, 10_000, 30, 0), nil},
 		{"doubled times", speeds(telemetry.HasSpeed, 0, 30, 0), nil},
 		{"no speeds", speeds(0, 1000, 30, 0), nil},
