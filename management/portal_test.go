@@ -40,7 +40,16 @@ func TestPortalInABrowser(t *testing.T) {
 	for edge, kmh := range b.store.town.speeds {
 		speeds[strconv.FormatUint(uint64(edge), 10)] = int(math.Round(kmh))
 	}
-	expected, err := json.Marshal(map[string]any{"speeds": speeds, "exact": true, "backlog": 6})
+	limits, hazards := map[string]int{}, map[string]string{}
+	for _, l := range b.store.town.learnedLimits() {
+		limits[l.Edge.String()] = int(l.KMH)
+	}
+	for _, h := range b.store.town.hazards() {
+		if h.Active() {
+			hazards[strconv.FormatUint(h.ID, 10)] = h.Category.String()
+		}
+	}
+	expected, err := json.Marshal(map[string]any{"speeds": speeds, "limits": limits, "hazards": hazards, "exact": true, "backlog": 6})
 	if err != nil {
 		t.Fatal(err)
 	}

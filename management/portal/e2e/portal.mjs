@@ -74,6 +74,49 @@ try {
 
   if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT });
 
+  await step('hazards are on the map and in the list', async () => {
+    const seen = await page.evaluate(() => [...new Map(window.carassoMap.queryRenderedFeatures({ layers: ['hazards'] }).map((f) => [f.properties.id, f.properties.category]))]);
+    if (expected.hazards) assert.deepEqual(Object.fromEntries(seen), expected.hazards);
+    assert.equal(await page.locator('#hazards button').count(), Math.min(seen.length, 6));
+    if (!seen.length) return;
+    assert.equal(Number(await page.locator('#hazard-count').textContent()), seen.length);
+    await page.uncheck('#hazards-on');
+    await page.waitForFunction(() => window.carassoMap.queryRenderedFeatures({ layers: ['hazards'] }).length === 0);
+    await page.check('#hazards-on');
+    await page.waitForFunction(() => window.carassoMap.queryRenderedFeatures({ layers: ['hazards'] }).length > 0);
+  });
+
+  await step('the roads can be coloured by limit', async () => {
+    await page.check('input[name="view"][value="limits"]', { force: true });
+    await page.waitForFunction(() => window.carassoMap.queryRenderedFeatures({ layers: ['limits'] }).length > 0, null, { polling: 200 });
+    const seen = await page.evaluate(() => ({
+      limits: [...new Map(window.carassoMap.queryRenderedFeatures({ layers: ['limits'] }).map((f) => [f.properties.edge, f.properties.kmh]))],
+      speeds: window.carassoMap.queryRenderedFeatures({ layers: ['speeds'] }).length,
+    }));
+    assert.equal(seen.speeds, 0, 'speeds are still drawn');
+    if (expected.limits) assert.deepEqual(Object.fromEntries(seen.limits), expected.limits);
+    assert.match(await page.locator('#legend-title').textContent(), /limit/);
+    const target = await page.evaluate(() => {
+      const map = window.carassoMap;
+      const { width, height } = map.getCanvas().getBoundingClientRect();
+      for (let y = 120; y < height - 150; y += 4) {
+        for (let x = 440; x < width - 60; x += 4) {
+          const [f] = map.queryRenderedFeatures([x, y], { layers: ['hazards', 'limits-reach'] });
+          if (f?.source === 'limits') return { x, y, p: f.properties };
+        }
+      }
+      return null;
+    });
+    await page.mouse.click(target.x, target.y);
+    const fact = page.locator('#segment [data-fact="limit"]');
+    await fact.waitFor();
+    if (target.p.source === 'learned') assert.match(await fact.textContent(), new RegExp(`^${target.p.kmh} \\(${Math.round(target.p.posterior * 100)} %, ${target.p.n} vehicles\\)$`));
+    await page.keyboard.press('Escape');
+    if (process.env.SCREENSHOT_LIMITS) await page.screenshot({ path: process.env.SCREENSHOT_LIMITS });
+    await page.check('input[name="view"][value="speeds"]', { force: true });
+    await settled(page);
+  });
+
   await step('a click on a road opens its card with its profile', async () => {
     const target = await page.evaluate(() => {
       const map = window.carassoMap;

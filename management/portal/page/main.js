@@ -138,13 +138,14 @@ function summary(feature) {
   if (feature.source === 'limits') {
     const what = p.unlimited ? 'No limit' : `${p.kmh} km/h`;
     const why = p.source === 'learned' ? `learned, ${Math.round(p.posterior * 100)} %, ${p.n} vehicles` : 'from the map';
-    const differs = p.differs ? (p.map_kmh ? `, the map says ${p.map_kmh}` : ', unknown to the map') : '';
+    const differs = p.differs ? `, ${mapSays(p)}` : '';
     return [element('b', '', what), element('span', '', ` · ${why}${differs} · ${nameOf(feature)}`)];
   }
   const { kmh, free } = reading(p);
   return [element('b', '', `${Math.round(kmh)} km/h`), element('span', '', ` of ${free} · ${nameOf(feature)}`)];
 }
 
+const mapSays = (p) => (p.map_kmh ? `the map says ${p.map_kmh}` : p.map_unlimited ? 'the map says none' : 'unknown to the map');
 const evidence = (p) => `${Math.round(p.probability * 100)} %, ${p.n} ${p.n === 1 ? 'vehicle' : 'vehicles'}`;
 
 /** Opens the card of an edge, with what each layer says of it. */

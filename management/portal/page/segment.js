@@ -85,7 +85,7 @@ export function startSegment({ theme, closed, show, road }) {
     card.querySelector('dl').append(row);
     if (!l.differs) return;
     const map = element('div');
-    map.append(element('dt', '', 'Limit in the map'), element('dd', 'differs', l.map_kmh ? String(l.map_kmh) : 'unknown'));
+    map.append(element('dt', '', 'Limit in the map'), element('dd', l.map_kmh || l.map_unlimited ? 'differs' : '', l.map_unlimited ? 'none' : String(l.map_kmh ?? 'unknown')));
     card.querySelector('dl').append(map);
   }
 
@@ -119,6 +119,9 @@ export function startSegment({ theme, closed, show, road }) {
       caption.textContent = shown.length
         ? `Median, and 15th to 85th percentile, per five minutes. Below ${doc.k} vehicles nothing is shown.`
         : `No five minutes of the last ${HOURS} hours had ${doc.k} vehicles, so nothing is shown.`;
+      const now = shown.at(-1);
+      // Its tile may not be loaded: the last five minutes stand for now.
+      if (current.kmh === undefined && now) paint({ ...current, kmh: now.mean_kmh, ratio: now.mean_kmh / doc.free_kmh, n: now.vehicles });
       const plot = card.querySelector('.profile');
       plot.hidden = !shown.length;
       chart?.destroy();
@@ -126,7 +129,7 @@ export function startSegment({ theme, closed, show, road }) {
       if (!shown.length) return;
       const medians = shown.map((b) => b.p50_kmh);
       plot.setAttribute('aria-label', `Medians from ${Math.min(...medians)} to ${Math.max(...medians)} km/h`);
-      chart = profile(plot, shown, { from: from / 1000, to: to / 1000, limit: doc.limit_kmh });
+      chart = profile(plot, shown, { from: from / 1000, to: to / 1000, limit: current.limit?.kmh ?? doc.limit_kmh });
     } catch (err) {
       if (signal.aborted) return;
       caption.textContent = err.status === 401 || err.status === 403 ? 'A token is needed to see the last hours.' : `The last hours can't be shown: ${err.message}`;
@@ -145,7 +148,7 @@ export function startSegment({ theme, closed, show, road }) {
     close,
     edge: () => current?.edge ?? null,
     open(feature, { fly = false, limit } = {}) {
-      current = { ...feature.properties, ...road(feature.properties.edge) };
+      current = { ...feature.properties, ...road(feature.properties.edge), limit };
       const { type, coordinates } = feature.geometry;
       line = { LineString: coordinates, Point: [coordinates, coordinates] }[type] ?? coordinates.flat();
       chart?.destroy();

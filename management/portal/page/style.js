@@ -17,7 +17,10 @@ const roadWidth = (plus) => byZoom(9, ['+', plus, ['*', 1.2, rank]], 13, ['+', p
 const WIDTHS = [[9, 1.4], [12, 2.2], [14, 3.2], [17, 7]];
 const speedWidth = (plus) => byZoom(...WIDTHS.flatMap(([z, w]) => [z, w + plus]));
 // To the right of the direction of travel, so that the two directions lie side by side.
-const side = byZoom(9, 0.9, 12, 1.6, 14, 2.4, 17, 6);
+const SIDES = [[9, 0.9], [12, 1.6], [14, 2.4], [17, 6]];
+const side = byZoom(...SIDES.flat());
+// Below zoom 14, limits that are the same in both directions are one line.
+const limitSide = byZoom(...SIDES.flatMap(([z, w]) => [z, ['case', ['has', 'both'], 0, w]]));
 
 function speedColour(c) {
   const steps = [];
@@ -44,7 +47,7 @@ const VIEWS = {
   speeds: ['speeds-halo', 'speeds-selected', 'speeds', 'speeds-reach'],
   limits: ['limits-halo', 'limits-differ', 'limits-selected', 'limits', 'limits-reach', 'limit-values'],
 };
-const HAZARD_LAYERS = ['hazards', 'hazard-letters'];
+const HAZARD_LAYERS = ['hazard-stretches', 'hazards', 'hazard-letters'];
 
 /** Whether a layer is to be seen: `shown` is { view, hazards }. */
 export const visible = (layer, shown) => Object.entries(VIEWS).every(([view, ids]) => !ids.includes(layer) || view === shown.view)
@@ -71,17 +74,17 @@ export function style(theme, sources, shown) {
       { id: 'speeds-reach', type: 'line', ...source('speeds'),
         paint: { 'line-color': '#000', 'line-opacity': 0, 'line-width': 14, 'line-offset': side } },
       { id: 'limits-halo', type: 'line', ...source('limits'), layout: round,
-        paint: { 'line-color': c.halo, 'line-width': speedWidth(1.8), 'line-offset': side } },
-      { id: 'limits-differ', type: 'line', ...source('limits'), layout: round, filter: ['==', ['get', 'differs'], true],
-        paint: { 'line-color': c.differs, 'line-width': speedWidth(4.5), 'line-offset': side } },
+        paint: { 'line-color': c.halo, 'line-width': speedWidth(1.8), 'line-offset': limitSide } },
+      { id: 'limits-differ', type: 'line', ...source('limits'), layout: round, filter: ['all', ['==', ['get', 'differs'], true], ['any', ['has', 'map_kmh'], ['has', 'map_unlimited']]],
+        paint: { 'line-color': c.differs, 'line-width': speedWidth(4.5), 'line-offset': limitSide } },
       { id: 'limits-selected', type: 'line', ...source('limits'), layout: round, filter: ['==', ['get', 'edge'], -1],
-        paint: { 'line-color': c.selected, 'line-width': speedWidth(5), 'line-offset': side } },
+        paint: { 'line-color': c.selected, 'line-width': speedWidth(5), 'line-offset': limitSide } },
       { id: 'limits', type: 'line', ...source('limits'), layout: round,
         // What only the map says is drawn paler than what was learned.
-        paint: { 'line-color': limitColour(c), 'line-offset': side, 'line-width': speedWidth(0),
+        paint: { 'line-color': limitColour(c), 'line-offset': limitSide, 'line-width': speedWidth(0),
           'line-opacity': ['match', ['get', 'source'], 'learned', 1, 0.45] } },
       { id: 'limits-reach', type: 'line', ...source('limits'),
-        paint: { 'line-color': '#000', 'line-opacity': 0, 'line-width': 14, 'line-offset': side } },
+        paint: { 'line-color': '#000', 'line-opacity': 0, 'line-width': 14, 'line-offset': limitSide } },
       { id: 'limit-values', type: 'symbol', ...source('limits'), minzoom: 14, filter: ['has', 'kmh'],
         layout: { 'symbol-placement': 'line-center', 'text-field': ['to-string', ['get', 'kmh']], 'text-font': FONT, 'text-size': 11.5,
           'text-rotation-alignment': 'viewport', 'text-padding': 6 },
@@ -90,10 +93,12 @@ export function style(theme, sources, shown) {
         layout: { 'symbol-placement': 'line', 'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': byZoom(12, 10.5, 15, 11, 18, 14),
           'symbol-sort-key': ['-', 1, rank], 'text-max-angle': 50, 'text-padding': 4, 'symbol-spacing': 220 },
         paint: { 'text-color': c.label, 'text-halo-color': c.labelHalo, 'text-halo-width': 1.6 } },
+      { id: 'hazard-stretches', type: 'line', source: 'hazards', 'source-layer': 'hazard_lines', layout: round,
+        paint: { 'line-color': c.hazard, 'line-opacity': 0.35, 'line-width': speedWidth(7) } },
       { id: 'hazards', type: 'circle', ...source('hazards'), filter: ['==', ['geometry-type'], 'Point'],
-        paint: { 'circle-radius': byZoom(9, 6, 13, 9, 17, 13), 'circle-color': c.hazard, 'circle-stroke-color': c.halo, 'circle-stroke-width': 2 } },
+        paint: { 'circle-radius': byZoom(9, 4, 11, 6, 13, 9, 17, 13), 'circle-color': c.hazard, 'circle-stroke-color': c.halo, 'circle-stroke-width': 2 } },
       { id: 'hazard-letters', type: 'symbol', ...source('hazards'), filter: ['==', ['geometry-type'], 'Point'],
-        layout: { 'text-field': letter, 'text-font': FONT, 'text-size': byZoom(9, 9, 13, 12, 17, 15), 'text-allow-overlap': true, 'text-ignore-placement': true },
+        layout: { 'text-field': letter, 'text-font': FONT, 'text-size': byZoom(9, 6.5, 11, 9, 13, 12, 17, 15), 'text-allow-overlap': true, 'text-ignore-placement': true },
         paint: { 'text-color': c.onHazard } },
   ];
   for (const l of layers) l.layout = { ...l.layout, visibility: visible(l.id, shown) ? 'visible' : 'none' };
