@@ -22,7 +22,7 @@ const (
 	minRoadM   = 15.0 // shorter courses need a road at both ends
 	snapM      = 60.0 // how far from a course's ends the roads may be that it joins
 	parallelM  = 70.0 // receivers may be off by this: roads this near must
-	parallelOf = 0.2  // not have more than 1/this of the vehicles, or of the samples
+	parallelOf = 0.25 // not have more than 1/this of the vehicles, or of the samples
 	parallelBy = 0.1  // where vehicles are
 	tooMany    = 64   // too many to tell by their bitmap
 )
@@ -258,11 +258,11 @@ func (j *judge) plausible(m *missingRoad) bool {
 	m.against = vehicles
 	if on > 0 {
 		m.share = min(1, float64(m.tally.n)/length/on)
-		if vehicles > tooMany {
-			return m.share >= parallelBy
+		few := float64(m.tally.vehicles()) < parallelOf*float64(min(vehicles, tooMany))
+		if few || vehicles > tooMany {
+			return !few && m.share >= parallelBy
 		}
 		m.share = max(m.share, min(1, float64(m.tally.vehicles())/float64(max(vehicles, 1))))
-		return float64(m.tally.vehicles()) >= parallelOf*float64(vehicles)
 	}
 	return true
 }

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	wrongShare = 0.4 // of the traffic must go against a one-way road whose direction is wrong;
-	mostShare  = 0.8 // from this share on, few drive as mapped
-	asideM     = 2.5 // so far beside it, on average, is not on it
-	farAsideM  = 5.0 // nor is this, whoever drives as mapped
-	asideShare = 0.1 // then this share speaks for a road of its own
-	movedShare = 0.5 // of the samples must be beside a road that was moved,
-	otherSide  = 0.1 // and no more than this share of those on its other side
-	spreadMaxM = 4.5 // of the distances from a road that was moved (1 sigma), m
+	wrongShare = 0.4  // of the traffic must go against a one-way road whose direction is wrong;
+	mostShare  = 0.8  // from this share on, few drive as mapped
+	asideM     = 2.5  // so far beside it, on average, is not on it
+	farAsideM  = 5.0  // nor is this, whoever drives as mapped
+	asideShare = 0.25 // then this share speaks for a road of its own
+	movedShare = 0.5  // of the samples must be beside a road that was moved,
+	otherSide  = 0.1  // and no more than this share of those on its other side
+	spreadMaxM = 4.5  // of the distances from a road that was moved (1 sigma), m
 	minMovedM  = 30.0
 )
 
@@ -47,14 +47,19 @@ func (j *judge) oneWays() {
 			continue
 		}
 		j.wrong[e.Segment()] = true
-		c := Candidate{
-			Type: WrongOneWay, Edge: e, Vehicles: t.vehicles(), Against: permitted.vehicles(),
-			Score: score(t.vehicles(), share),
-		}
-		c.At, _ = pointAt(course, lengthM(course)/2)
-		c.FirstMS, c.LastMS = t.span()
-		j.found = append(j.found, c)
+		j.found = append(j.found, j.wrongOneWay(i, t, permitted.vehicles(), share))
 	}
+}
+
+// wrongOneWay is the candidate of an edge that is driven against.
+func (j *judge) wrongOneWay(i road.Index, t *tally, against int, share float64) Candidate {
+	c := Candidate{
+		Type: WrongOneWay, Edge: j.Map.Edge(i), Vehicles: t.vehicles(), Against: against,
+		Score: score(t.vehicles(), share),
+	}
+	c.At, _ = pointAt(j.Map.Shape(i), j.Map.LengthM(i)/2)
+	c.FirstMS, c.LastMS = t.span()
+	return c
 }
 
 // course is an edge's shape in the direction of travel.

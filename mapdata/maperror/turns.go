@@ -19,6 +19,7 @@ const (
 	linkStepM    = 5.0
 	maxLinkSteps = 60
 	joinsM       = 60.0 // a gap with both ends this near to a missing road is of it
+	maxChordM    = 60.0 // the course of a longer way is unknown without vehicles seen on it
 	gapShare     = 0.04 // of the vehicles on either edge must have taken a gap
 	overlap      = 0.5  // share of a course along another one that makes them the same
 	maxSettled   = 2000 // bounds the search for a way
@@ -30,6 +31,8 @@ type gap struct {
 	edges [2]road.Edge
 	ends  []geo.Point // 2
 	tally tally
+	// against are the one-way edges that a way through the map leads against.
+	against []road.Edge
 }
 
 // gapKey names a gap by the edges left and reached, and by whether vehicles were seen away
@@ -55,7 +58,7 @@ func compareGaps(a, b gapKey) int {
 func (j *judge) turns() {
 	j.mergeRoads()
 	for _, g := range j.joined(j.unconnected()) {
-		if j.alongRoad(g) || j.alongWrong(g) || g.tally.vehicles() < j.cfg.MinVehicles {
+		if j.alongRoad(g) || j.alongWrong(g) || g.tally.vehicles() < j.cfg.MinVehicles || lengthM(g.ends) > maxChordM {
 			continue
 		}
 		fewest := math.Inf(1)
@@ -114,7 +117,7 @@ func (j *judge) mergeRoads() {
 // unconnected are the gaps that the map has no way for.
 func (j *judge) unconnected() []gap {
 	keys := sorted(j.gaps, compareGaps)
-	var gaps []gap
+	var gaps, wrong []gap
 	for _, k := range keys {
 		t := j.gaps[k]
 		a, okA := j.Map.Find(k.edges[0])
@@ -125,17 +128,62 @@ func (j *judge) unconnected() []gap {
 		offA, offB := float64(t.sum[0])/float64(t.n)/100, float64(t.sum[1])/float64(t.n)/100
 		from, _ := j.Map.PointAt(a, offA)
 		to, _ := j.Map.PointAt(b, offB)
-		g := gap{k.edges, []geo.Point{from, to}, tally{}}
+		g := gap{edges: k.edges, ends: []geo.Point{from, to}}
 		g.tally.merge(t)
 		far := lengthM(g.ends)
 		if !k.off {
 			g.ends = link(rest(j.course(a), offA, 0), rest(j.course(b), 0, offB), linkTimes*far+linkSpareM)
 		}
-		if !j.connected(a, b, offA, offB, wayTimes*far+waySpareM) {
+		against, ok := j.connected(a, b, offA, offB, wayTimes*far+waySpareM)
+		switch {
+		case !ok:
 			gaps = append(gaps, g)
+		case len(against) > 0:
+			g.against = against
+			wrong = append(wrong, g)
 		}
 	}
-	return gaps
+	return append(gaps, j.against(wrong)...)
+}
+
+// against makes candidates of the one-ways that gaps lead against, and returns the gaps
+// that are left: those along one-ways that are driven as mapped, too.
+func (j *judge) against(gaps []gap) []gap {
+	tallies := map[road.Edge]*tally{}
+	for i := range gaps {
+		for _, e := range gaps[i].against {
+			if tallies[e] == nil {
+				tallies[e] = &tally{}
+			}
+			tallies[e].merge(&gaps[i].tally)
+		}
+	}
+	for _, e := range sorted(tallies, byEdge) {
+		t := tallies[e]
+		if j.wrong[e.Segment()] || t.vehicles() < j.cfg.MinVehicles {
+			continue
+		}
+		permitted := j.passed(e.Reverse(), t)
+		permitted.subtract(j.fault(e, mistakenCode))
+		share := float64(t.vehicles()) / float64(t.vehicles()+permitted.vehicles())
+		i, ok := j.Map.Find(e)
+		if !ok || share < mostShare {
+			continue
+		}
+		j.wrong[e.Segment()] = true
+		j.found = append(j.found, j.wrongOneWay(i, t, permitted.vehicles(), share))
+	}
+	var left []gap
+	for _, g := range gaps {
+		explained := false
+		for _, e := range g.against {
+			explained = explained || j.wrong[e.Segment()]
+		}
+		if !explained {
+			left = append(left, g)
+		}
+	}
+	return left
 }
 
 // rest is the part of a course from fromM to toM metres from its start; to its end if 0.
@@ -177,26 +225,34 @@ func link(left, reached []geo.Point, maxM float64) []geo.Point {
 	return ends
 }
 
-// connected reports whether a way of at most maxM leads from a place on a to one on b, also
-// against one-ways that are wrong: those are not missing roads.
-func (j *judge) connected(a, b road.Index, offA, offB, maxM float64) bool {
-	g := j.Map
-	if a>>1 == b>>1 {
-		return true
+// connected reports whether a way of at most maxM leads from a place on a to one on b, and
+// which edges it leads against a one-way; none if there is a permitted way.
+func (j *judge) connected(a, b road.Index, offA, offB, maxM float64) (against []road.Edge, ok bool) {
+	if a>>1 == b>>1 || j.way(a, b, offA, offB, maxM, nil) {
+		return nil, true
 	}
+	ok = j.way(a, b, offA, offB, maxM, &against)
+	return against, ok
+}
+
+// way looks for a way as connected does (Dijkstra 1959); against one-ways only if against is
+// not nil.
+func (j *judge) way(a, b road.Index, offA, offB, maxM float64, against *[]road.Edge) bool {
+	g := j.Map
 	cost := map[int]float64{}
+	via := map[int]road.Index{}
 	done := map[int]bool{}
 	var queue []int
-	reach := func(n int, c float64) {
+	reach := func(n int, c float64, e road.Index) {
 		old, ok := cost[n]
 		if c > maxM || ok && old <= c {
 			return
 		}
-		cost[n] = c
+		cost[n], via[n] = c, e
 		queue = append(queue, n)
 	}
-	reach(g.Target(a), g.LengthM(a)-offA)
-	reach(g.Source(a), offA)
+	reach(g.Target(a), g.LengthM(a)-offA, road.NoIndex)
+	reach(g.Source(a), offA, road.NoIndex)
 	for len(queue) > 0 && len(done) < maxSettled {
 		best := 0
 		for q := range queue {
@@ -212,16 +268,20 @@ func (j *judge) connected(a, b road.Index, offA, offB, maxM float64) bool {
 		}
 		done[n] = true
 		if n == g.Source(b) && cost[n]+offB <= maxM || n == g.Target(b) && cost[n]+g.LengthM(b)-offB <= maxM {
+			for ; against != nil && via[n] != road.NoIndex; n = g.Source(via[n]) {
+				if !g.Allowed(via[n]) {
+					*against = append(*against, g.Edge(via[n]))
+				}
+			}
 			return true
 		}
 		for _, e := range g.Out(n) {
-			reach(g.Target(e), cost[n]+g.LengthM(e))
+			reach(g.Target(e), cost[n]+g.LengthM(e), e)
 		}
 		for _, e := range g.OutWrong(n) {
-			if !j.wrong[g.Edge(e).Segment()] {
-				continue
+			if against != nil || j.wrong[g.Edge(e).Segment()] {
+				reach(g.Target(e), cost[n]+g.LengthM(e), e)
 			}
-			reach(g.Target(e), cost[n]+g.LengthM(e))
 		}
 	}
 	return false

@@ -1,0 +1,376 @@
+package maperror_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/maperror"
+	"github.com/carasso/carasso/mapdata/match"
+	"github.com/carasso/carasso/mapdata/road"
+	"github.com/carasso/carasso/telemetry"
+)
+
+// origin is well inside a z14 tile, so that the small town around it is, too.
+var origin = func() geo.Point {
+	b := geo.TileAt(geo.At(42.5, 1.5), road.Zoom).Box()
+	return geo.Between(geo.Point{LatE7: b.South, LonE7: b.West}, geo.Point{LatE7: b.North, LonE7: b.East}, 0.3)
+}()
+
+// at is a place in metres east and north of the town's origin.
+func at(x, y float64) geo.Point {
+	return geo.Point{LatE7: origin.LatE7 + int32(y/geo.MetresPerE7), LonE7: origin.LonE7 + int32(x/geo.Scale(origin.LatE7))}
+}
+
+// town has two parallel roads to the east, 300 m apart, joined in the middle by a one-way
+// to the north, and a road that ends 12 m before the northern one's end.
+//
+//	4 ------ 5 ------- 6  7 ---- 8
+//	         ^
+//	1 ------ 2 ------- 3
+func town(t *testing.T) (memoryRoads, func(a, b int64) road.Edge) {
+	t.Helper()
+	places := map[int64]geo.Point{
+		1: at(0, 0), 2: at(400, 0), 3: at(800, 0), 4: at(0, 300), 5: at(400, 300), 6: at(800, 300), 7: at(812, 300), 8: at(1100, 300),
+	}
+	way := func(flags road.Flags, nodes ...int64) road.Way {
+		w := road.Way{Nodes: nodes, Attributes: road.Attributes{Class: road.Secondary, Flags: flags}}
+		for _, n := range nodes {
+			w.Points = append(w.Points, places[n])
+		}
+		return w
+	}
+	segs, _ := road.Build([]road.Way{
+		way(directions, 1, 2, 3), way(directions, 4, 5, 6), way(road.Forward, 2, 5), way(directions, 7, 8),
+	})
+	return cut(t, segs), func(a, b int64) road.Edge {
+		for _, s := range segs {
+			switch {
+			case s.From == a && s.To == b:
+				return s.ID.Edge(false)
+			case s.From == b && s.To == a:
+				return s.ID.Edge(true)
+			}
+		}
+		t.Fatalf("no road from %d to %d", a, b)
+		return 0
+	}
+}
+
+// follow drives along a line at 12 m/s with a sample a second.
+func follow(r *rand.Rand, startMS int64, line ...geo.Point) []telemetry.Sample {
+	var samples []telemetry.Sample
+	const noise = 2.0
+	for k, far := 0, 12*r.Float64(); far < length(line); k, far = k+1, far+12 {
+		rest, i := far, 1
+		for ; i < len(line)-1 && rest > geo.DistanceM(line[i-1], line[i]); i++ {
+			rest -= geo.DistanceM(line[i-1], line[i])
+		}
+		p := geo.Between(line[i-1], line[i], rest/geo.DistanceM(line[i-1], line[i]))
+		heading := geo.BearingDeg(line[i-1], line[i])
+		samples = append(samples, telemetry.Sample{
+			T:     startMS + int64(k)*1000,
+			LatE7: p.LatE7 + int32(noise*r.NormFloat64()/geo.MetresPerE7), LonE7: p.LonE7 + int32(noise*r.NormFloat64()/geo.Scale(p.LatE7)),
+			SpeedCMPS: 1200, HeadingCDeg: uint16(100*heading) % 36000, AccuracyCM: 300,
+			Has: telemetry.HasSpeed | telemetry.HasHeading | telemetry.HasAccuracy,
+		})
+	}
+	return samples
+}
+
+// trip is one vehicle's way on a day.
+type trip struct {
+	vehicle uint64
+	day     int64
+	line    []geo.Point
+}
+
+func trips(first, n int, day int64, line ...geo.Point) []trip {
+	var out []trip
+	for v := range n {
+		out = append(out, trip{uint64(first+v) * 7919, day, line})
+	}
+	return out
+}
+
+// collect drives trips in batches of 10 samples with 3 of lead-in.
+func collect(t *testing.T, roads memoryRoads, all []trip) ([]learn.Evidence, map[road.Edge][]maperror.DayPasses) {
+	t.Helper()
+	var set learn.EvidenceSet
+	passes := map[road.Edge][]maperror.DayPasses{}
+	m, c := match.New(roads), maperror.New(roads)
+	for _, trip := range all {
+		dayMS := day0 + trip.day*learn.DayMS
+		samples := follow(rand.New(rand.NewPCG(trip.vehicle, uint64(trip.day))), dayMS+3600_000, trip.line...)
+		for at := 0; at < len(samples); at += 10 {
+			lead := min(at, 3)
+			d := &learn.Drive{Vehicle: trip.vehicle, DayMS: dayMS, LeadIn: lead, Samples: samples[at-lead : min(at+10, len(samples))]}
+			d.Matches = make([]match.Result, len(d.Samples))
+			if err := m.Match(t.Context(), d.Samples, d.Matches); err != nil {
+				t.Fatal(err)
+			}
+			d.Path = m.Path()
+			if err := c.Collect(t.Context(), d, &set); err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range d.Matches[lead:] {
+				if r.OK {
+					pass(passes, r.Edge, dayMS, trip.vehicle)
+				}
+			}
+		}
+	}
+	return set.Rows(), passes
+}
+
+func pass(passes map[road.Edge][]maperror.DayPasses, e road.Edge, dayMS int64, vehicle uint64) {
+	for i := range passes[e] {
+		if passes[e][i].DayMS == dayMS {
+			passes[e][i].N++
+			passes[e][i].Vehicles.Add(vehicle)
+			return
+		}
+	}
+	passes[e] = append(passes[e], maperror.DayPasses{DayMS: dayMS})
+	pass(passes, e, dayMS, vehicle)
+}
+
+func input(t *testing.T, roads memoryRoads, evidence []learn.Evidence, passes map[road.Edge][]maperror.DayPasses) maperror.Input {
+	t.Helper()
+	q := geo.TileAt(origin, road.Zoom).Quadkey()
+	g, err := maperror.Area(t.Context(), roads, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return maperror.Input{Tile: q, Map: g, Evidence: evidence, Passes: passes}
+}
+
+func judge(t *testing.T, roads memoryRoads, all []trip, cfg maperror.Config) []maperror.Candidate {
+	t.Helper()
+	evidence, passes := collect(t, roads, all)
+	return maperror.Judge(input(t, roads, evidence, passes), cfg)
+}
+
+func TestCandidates(t *testing.T) {
+	roads, edge := town(t)
+	// A curved road that the map lacks, from the southern to the northern one.
+	missing := []geo.Point{at(200, 0), at(180, 60), at(150, 120), at(140, 180), at(150, 240), at(200, 300)}
+	through := append(append([]geo.Point{at(20, 0)}, missing...), at(380, 300))
+	back := make([]geo.Point, len(through))
+	for i, p := range through {
+		back[len(back)-1-i] = p
+	}
+	along := []geo.Point{at(20, 0), at(780, 0)}
+	beside := []geo.Point{at(20, 16), at(390, 16)}
+	join := func(lists ...[]trip) []trip {
+		var out []trip
+		for _, l := range lists {
+			out = append(out, l...)
+		}
+		return out
+	}
+	type want struct {
+		typ  maperror.Type
+		edge road.Edge
+	}
+	for name, tt := range map[string]struct {
+		trips []trip
+		cfg   maperror.Config
+		want  []want
+	}{
+		"as mapped": {trips: join(trips(1, 20, 0, along...), trips(50, 20, 0, at(20, 0), at(400, 0), at(400, 300), at(780, 300)))},
+
+		"missing road":             {trips: trips(1, 7, 0, through...), want: []want{{typ: maperror.MissingRoad}}},
+		"missing road, both ways":  {trips: join(trips(1, 5, 0, through...), trips(50, 5, 0, back...)), want: []want{{typ: maperror.MissingRoad}}},
+		"too few vehicles":         {trips: trips(1, 4, 0, through...)},
+		"few vehicles every day":   {trips: join(trips(1, 4, 0, through...), trips(11, 4, 1, through...), trips(21, 4, 2, through...))},
+		"one vehicle all the time": {trips: join(trips(1, 1, 0, through...), trips(1, 1, 0, through...), trips(1, 1, 0, through...), trips(1, 1, 0, back...), trips(1, 1, 0, back...))},
+		"fewer are enough":         {trips: trips(1, 4, 0, through...), cfg: maperror.Config{MinVehicles: 3}, want: []want{{typ: maperror.MissingRoad}}},
+		"but never fewer than k":   {trips: trips(1, 2, 0, through...), cfg: maperror.Config{MinVehicles: 1}},
+
+		"wrong one-way": {
+			trips: trips(1, 8, 0, at(780, 300), at(400, 300), at(400, 0), at(20, 0)), want: []want{{maperror.WrongOneWay, edge(5, 2)}},
+		},
+		"a few drive against a one-way": {trips: join(
+			trips(1, 6, 0, at(780, 300), at(400, 300), at(400, 0), at(20, 0)),
+			trips(50, 30, 0, at(20, 0), at(400, 0), at(400, 300), at(780, 300)))},
+
+		"moved":             {trips: trips(1, 12, 0, beside...), want: []want{{maperror.MovedGeometry, edge(1, 2)}}},
+		"some drive beside": {trips: join(trips(1, 4, 0, beside...), trips(50, 40, 0, along...))},
+
+		"missing turn": {
+			trips: trips(1, 8, 0, at(500, 300), at(1050, 300)), want: []want{{maperror.MissingTurn, edge(5, 6)}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := judge(t, roads, tt.trips, tt.cfg)
+			if len(got) != len(tt.want) {
+				t.Fatalf("candidates %+v, want %+v", got, tt.want)
+			}
+			for i, c := range got {
+				w := tt.want[i]
+				if c.Type != w.typ || w.edge != 0 && c.Edge.Segment() != w.edge.Segment() || w.typ == maperror.WrongOneWay && c.Edge != w.edge {
+					t.Errorf("candidate %+v, want %+v", c, w)
+				}
+				if c.ID == 0 || c.ID >= 1<<53 || c.Score <= 0 || c.Score > 1 || c.FirstMS < day0 || c.LastMS < c.FirstMS || c.Vehicles < learn.DefaultK {
+					t.Errorf("implausible candidate %+v", c)
+				}
+				if c.Type == maperror.MissingRoad {
+					for _, p := range c.Geometry {
+						if d := distance(through, p); d > 15 {
+							t.Errorf("the suggested course is %.0f m off the road", d)
+						}
+					}
+					if l := length(c.Geometry); math.Abs(l-length(missing)) > 60 {
+						t.Errorf("the suggested course is %.0f m long, the road %.0f m", l, length(missing))
+					}
+				}
+				if c.Type == maperror.MovedGeometry {
+					if d := distance([]geo.Point{at(0, 16), at(400, 16)}, c.Geometry[0]); d > 5 {
+						t.Errorf("the suggested course is %.0f m off", d)
+					}
+				}
+			}
+		})
+	}
+}
+
+// What is found must not depend on the order of drives, nor on how evidence was grouped
+// before it was summed.
+func TestOrderAndGroupingDoNotMatter(t *testing.T) {
+	roads, _ := town(t)
+	all := append(trips(1, 9, 0, at(20, 0), at(200, 0), at(150, 150), at(200, 300), at(380, 300)),
+		trips(50, 9, 1, at(780, 300), at(400, 300), at(400, 0), at(20, 0))...)
+	evidence, passes := collect(t, roads, all)
+	want := maperror.Judge(input(t, roads, evidence, passes), maperror.Config{})
+	if len(want) < 2 {
+		t.Fatalf("only %d candidates", len(want))
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	var split []learn.Evidence // one row for each vote of each half
+	var more map[road.Edge][]maperror.DayPasses
+	for _, half := range [][]trip{all[:7], all[7:]} {
+		rows, p := collect(t, roads, half)
+		for _, e := range rows {
+			for _, v := range e.Votes {
+				split = append(split, learn.Evidence{EvidenceKey: e.EvidenceKey, Votes: learn.Votes{v}})
+			}
+		}
+		if more == nil {
+			more = p
+			continue
+		}
+		for e, days := range p {
+			for _, d := range days {
+				merge(more, e, d)
+			}
+		}
+	}
+	r.Shuffle(len(split), func(i, j int) { split[i], split[j] = split[j], split[i] })
+	if diff := cmp.Diff(want, maperror.Judge(input(t, roads, split, more), maperror.Config{})); diff != "" {
+		t.Errorf("other order, other candidates (-want +got):\n%s", diff)
+	}
+}
+
+func merge(passes map[road.Edge][]maperror.DayPasses, e road.Edge, d maperror.DayPasses) {
+	for i := range passes[e] {
+		if passes[e][i].DayMS == d.DayMS {
+			passes[e][i].N += d.N
+			passes[e][i].Vehicles.Merge(d.Vehicles)
+			return
+		}
+	}
+	passes[e] = append(passes[e], d)
+}
+
+func TestIDsOutliveMoreEvidence(t *testing.T) {
+	roads, _ := town(t)
+	line := []geo.Point{at(20, 0), at(200, 0), at(150, 150), at(200, 300), at(380, 300)}
+	before := judge(t, roads, trips(1, 6, 0, line...), maperror.Config{})
+	evidence, passes := collect(t, roads, append(trips(1, 6, 0, line...), trips(40, 30, 1, line...)...))
+	in := input(t, roads, evidence, passes)
+	in.Known = before
+	after := maperror.Judge(in, maperror.Config{})
+	if len(before) != 1 || len(after) != 1 || before[0].ID != after[0].ID || after[0].Vehicles <= before[0].Vehicles {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+}
+
+// Only what belongs to counted samples of the pseudonym's day is counted.
+func TestLeadInAndOtherDaysAreNotCounted(t *testing.T) {
+	roads, _ := town(t)
+	samples := follow(rand.New(rand.NewPCG(1, 2)), day0+1000, at(100, 100), at(300, 200))
+	drive := func(leadIn int, dayMS int64) int {
+		var set learn.EvidenceSet
+		d := &learn.Drive{Vehicle: 5, DayMS: dayMS, LeadIn: leadIn, Samples: samples, Matches: make([]match.Result, len(samples))}
+		if err := maperror.New(roads).Collect(t.Context(), d, &set); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, e := range set.Rows() {
+			for _, v := range e.Votes {
+				n += int(v.N)
+			}
+		}
+		return n
+	}
+	n := drive(0, day0)
+	if n < len(samples)-2 {
+		t.Errorf("%d samples away from roads counted, of %d", n, len(samples))
+	}
+	if lead := drive(5, day0); lead > n-5+2 || lead < n-5 {
+		t.Errorf("%d counted with 5 of lead-in, %d without", lead, n)
+	}
+	if other := drive(0, day0-learn.DayMS); other != 0 {
+		t.Errorf("%d samples of another day counted", other)
+	}
+}
+
+func TestClosedRoad(t *testing.T) {
+	roads, edge := town(t)
+	closed := edge(2, 3)
+	history := func(quiet int, neighbourGoesOn bool) map[road.Edge][]maperror.DayPasses {
+		passes := map[road.Edge][]maperror.DayPasses{}
+		for day := range int64(10) {
+			for v := range uint64(15) {
+				if day < int64(10-quiet) {
+					pass(passes, closed, day0+day*learn.DayMS, v+100*uint64(day))
+				}
+				if day < int64(10-quiet) || neighbourGoesOn {
+					pass(passes, edge(1, 2), day0+day*learn.DayMS, v+100*uint64(day))
+				}
+			}
+		}
+		return passes
+	}
+	for name, tt := range map[string]struct {
+		passes  map[road.Edge][]maperror.DayPasses
+		through int64
+		want    int
+	}{
+		"closed for 3 days":      {history(3, true), 10, 1},
+		"open":                   {history(0, true), 10, 0},
+		"one quiet day":          {history(1, true), 10, 0},
+		"nobody drives anywhere": {history(3, false), 10, 0},
+		"days not yet complete":  {history(3, true), 8, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t, roads, nil, tt.passes)
+			in.ThroughMS = day0 + tt.through*learn.DayMS
+			got := maperror.Judge(in, maperror.Config{})
+			if len(got) != tt.want {
+				t.Fatalf("%+v, want %d", got, tt.want)
+			}
+			for _, c := range got {
+				if c.Type != maperror.ClosedRoad || c.Edge.Segment() != closed.Segment() {
+					t.Errorf("%+v", c)
+				}
+			}
+		})
+	}
+}
