@@ -156,7 +156,7 @@ func (m *Matcher) place(c *column, slot int32, samples []telemetry.Sample) {
 		}
 	}
 	c.suspect = against && !fits
-	if c.suspect && m.wrong.allows(c.sample) {
+	if against && m.wrong.allows(c.sample) {
 		for _, span := range kept {
 			a, b := part.SpanEnds(span)
 			d2, f := road.Foot(c.p, a, b, scale)
@@ -233,22 +233,24 @@ func (m *Matcher) prune(c *column, part *road.Partition, s *telemetry.Sample) {
 
 // likeliest is the emission of the last of the maxCandidates likeliest candidates.
 func likeliest(all []candidate) float32 {
-	var low [maxCandidates]float32 // ascending
-	n := 0
+	var buf [maxCandidates]float32
+	low := buf[:0] // ascending
 	for k := range all {
 		e := all[k].emission
-		at := n
-		if n < maxCandidates {
-			n++
-		} else if at--; e >= low[at] {
-			continue
+		if n := len(low); n == maxCandidates {
+			if e >= low[n-1] {
+				continue
+			}
+			low = low[:n-1]
 		}
+		at := len(low)
+		low = append(low, e)
 		for ; at > 0 && low[at-1] > e; at-- {
 			low[at] = low[at-1]
 		}
 		low[at] = e
 	}
-	return low[n-1]
+	return low[len(low)-1]
 }
 
 // fastCost is the cost of driving at a speed (m/s) on a road of a class.

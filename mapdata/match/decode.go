@@ -30,7 +30,7 @@ func (m *Matcher) decodeWindow(ctx context.Context, samples []telemetry.Sample, 
 	m.wrong.stage = 0
 	m.trust, m.beam = 1, beam
 	final, err := m.decode(ctx, samples, w)
-	for err == nil && m.wrong.again(m.columns, m.cands) {
+	for err == nil && m.wrong.again(m.columns, m.cands, m.breaks()) {
 		final, err = m.decode(ctx, samples, w)
 	}
 	if breaks := m.breaks(); err == nil && breaks > 0 {

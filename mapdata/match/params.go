@@ -85,6 +85,7 @@ const (
 	fitSlackM      = 5.0 // and this
 	passedSigmas   = 2.0 // whose end was not passed by more than this
 	wrongSigmas    = 2.5 // and a one-way against the direction within this
+	aroundSuspect  = 2   // so many positions before and after such a one may be against it too
 	minWrongRun    = 3   // positions
 	minWrongM      = 30.0
 

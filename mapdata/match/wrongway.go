@@ -2,11 +2,11 @@ package match
 
 import "github.com/carasso/carasso/mapdata/geo"
 
-// wrongWay decides where driving against one-way roads is considered at all: only if
-// several positions of a window speak for it, and only for as many as make up a drive.
-// A window is first decoded without, then with it, then without what was too short.
+// wrongWay decides where driving against one-way roads is considered at all: only around
+// positions that nothing else explains, and only for as many as make up a drive. A window
+// is first decoded without, then with it, then without what was too short.
 type wrongWay struct {
-	stage  uint8 // 0: not considered; 1: everywhere; 2: in ranges; 3: given up
+	stage  uint8 // 0: not considered; 1: around suspects; 2: where it was long enough; 3: given up
 	ranges []span
 }
 
@@ -15,30 +15,31 @@ type span struct{ first, last int32 }
 
 // allows reports whether a sample may be against a one-way.
 func (w *wrongWay) allows(sample int32) bool {
-	switch w.stage {
-	case 1:
-		return true
-	case 2:
-		for _, r := range w.ranges {
-			if sample >= r.first && sample <= r.last {
-				return true
-			}
+	if w.stage == 0 || w.stage == 3 {
+		return false
+	}
+	for _, r := range w.ranges {
+		if sample >= r.first && sample <= r.last {
+			return true
 		}
 	}
 	return false
 }
 
-// again looks at a decoded window and reports whether it must be decoded again.
-func (w *wrongWay) again(columns []column, cands []candidate) bool {
+// again looks at a decoded window with so many breaks and reports whether it must be
+// decoded again.
+func (w *wrongWay) again(columns []column, cands []candidate, breaks int) bool {
 	switch w.stage {
 	case 0:
+		w.ranges = w.ranges[:0]
 		suspects := 0
 		for k := range columns {
 			if columns[k].suspect {
 				suspects++
+				w.ranges = append(w.ranges, span{columns[max(k-aroundSuspect, 0)].sample, columns[min(k+aroundSuspect, len(columns)-1)].sample})
 			}
 		}
-		if suspects < minWrongRun {
+		if suspects < minWrongRun && (suspects == 0 || breaks == 0) {
 			return false
 		}
 		w.stage = 1
