@@ -82,10 +82,11 @@ type ProjectorStore interface {
 	Outbox(ctx context.Context, layer string, limit int) (ids []int64, tiles []learn.DirtyTile, err error)
 	DeleteOutbox(ctx context.Context, ids []int64) error
 	// GatherOutbox sums up to limit rows of a layer up by tile and tells how many it took; DirtyTiles
-	// are up to limit such sums, and DeleteDirtyTiles deletes those that have not changed since.
+	// are up to limit such sums with how often each was marked, and DeleteDirtyTiles deletes those that were not
+	// marked since.
 	GatherOutbox(ctx context.Context, layer string, limit int) (taken int, err error)
-	DirtyTiles(ctx context.Context, layer string, limit int) ([]learn.DirtyTile, error)
-	DeleteDirtyTiles(ctx context.Context, layer string, tiles []learn.DirtyTile) error
+	DirtyTiles(ctx context.Context, layer string, limit int) (tiles []learn.DirtyTile, marks []int64, err error)
+	DeleteDirtyTiles(ctx context.Context, layer string, tiles []learn.DirtyTile, marks []int64) error
 	// RecordProjection notes how fresh what a pass published was.
 	RecordProjection(ctx context.Context, p ledger.Projection) error
 }

@@ -174,8 +174,8 @@ func (p *Projector) take(ctx context.Context) (rows []learn.DirtyTile, done func
 		if err := p.gather(ctx); err != nil {
 			return nil, nil, err
 		}
-		rows, err = p.store.DirtyTiles(ctx, layer, p.cfg.Batch)
-		return rows, func(ctx context.Context) error { return p.store.DeleteDirtyTiles(ctx, layer, rows) }, err
+		rows, marks, err := p.store.DirtyTiles(ctx, layer, p.cfg.Batch)
+		return rows, func(ctx context.Context) error { return p.store.DeleteDirtyTiles(ctx, layer, rows, marks) }, err
 	}
 	ids, rows, err := p.store.Outbox(ctx, layer, p.cfg.Batch)
 	return rows, func(ctx context.Context) error { return p.store.DeleteOutbox(ctx, ids) }, err

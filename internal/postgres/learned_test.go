@@ -160,7 +160,7 @@ func TestLimitsKeepTheirHistory(t *testing.T) {
 	if left := read(false, [2]uint64{0, 1 << 53}); len(left) != 0 {
 		t.Errorf("after the evidence: %+v", left)
 	}
-	tiles, err := db.DirtyTiles(ctx, "limits", 10)
+	tiles, _, err := db.DirtyTiles(ctx, "limits", 10)
 	must(t, err)
 	if len(tiles) != 1 || tiles[0].Tile != 6 {
 		t.Errorf("dirty: %+v, want tile 6", tiles)

@@ -193,9 +193,9 @@ func TestGatherOutbox(t *testing.T) {
 	gather(3)
 	gather(1)
 	gather(0)
-	tiles, err := db.DirtyTiles(ctx, "limits", 10)
+	tiles, marks, err := db.DirtyTiles(ctx, "limits", 10)
 	must(t, err)
-	want := []learn.DirtyTile{{Tile: 1, AcceptedMS: now - 5, EventMS: now + 9}, {Tile: 2, AcceptedMS: now, EventMS: now}}
+	want := []learn.DirtyTile{{Tile: 1, AcceptedMS: now - 5, EventMS: now - 9}, {Tile: 2, AcceptedMS: now, EventMS: now}}
 	if diff := cmp.Diff(want, tiles); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -203,10 +203,10 @@ func TestGatherOutbox(t *testing.T) {
 		t.Errorf("%d rows of another layer left, want 2", n)
 	}
 	// What becomes dirty after the reading stays.
-	flush(learn.DirtyTile{Tile: 2, AcceptedMS: now, EventMS: now + 1})
+	flush(learn.DirtyTile{Tile: 2, AcceptedMS: now, EventMS: now})
 	gather(1)
-	must(t, db.DeleteDirtyTiles(ctx, "limits", tiles))
-	tiles, err = db.DirtyTiles(ctx, "limits", 10)
+	must(t, db.DeleteDirtyTiles(ctx, "limits", tiles, marks))
+	tiles, _, err = db.DirtyTiles(ctx, "limits", 10)
 	must(t, err)
 	if len(tiles) != 1 || tiles[0].Tile != 2 {
 		t.Errorf("left dirty: %+v, want tile 2", tiles)

@@ -90,10 +90,10 @@ const gatherOutbox = `WITH taken AS (
 	DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE layer = $1 ORDER BY id LIMIT $2)
 	RETURNING tile, accepted_at, event_at
 ), summed AS (
-	INSERT INTO dirty_tile AS d (layer, tile, accepted_at, event_at)
-	SELECT $1, tile, min(accepted_at), max(event_at) FROM taken GROUP BY tile
+	INSERT INTO dirty_tile AS d (layer, tile, accepted_at, event_at, marks)
+	SELECT $1, tile, min(accepted_at), min(event_at), count(*) FROM taken GROUP BY tile
 	ON CONFLICT (layer, tile) DO UPDATE SET accepted_at = least(d.accepted_at, excluded.accepted_at),
-		event_at = greatest(d.event_at, excluded.event_at)
+		event_at = least(d.event_at, excluded.event_at), marks = d.marks + excluded.marks
 ) SELECT count(*) FROM taken`
 
 // GatherOutbox sums up to limit rows of the outbox for a layer up by tile, for layers that are
@@ -104,32 +104,32 @@ func (db *DB) GatherOutbox(ctx context.Context, layer string, limit int) (taken 
 }
 
 // DirtyTiles are a layer's tiles as GatherOutbox summed them up, the longest waiting first, at most
-// limit.
-func (db *DB) DirtyTiles(ctx context.Context, layer string, limit int) ([]learn.DirtyTile, error) {
-	rows, err := db.pool.Query(ctx, "SELECT tile, accepted_at, event_at FROM dirty_tile WHERE layer = $1 ORDER BY accepted_at LIMIT $2", layer, limit)
+// limit, and how often each was marked. EventMS is the oldest of the rows' events.
+func (db *DB) DirtyTiles(ctx context.Context, layer string, limit int) (tiles []learn.DirtyTile, marks []int64, err error) {
+	rows, err := db.pool.Query(ctx, "SELECT tile, accepted_at, event_at, marks FROM dirty_tile WHERE layer = $1 ORDER BY accepted_at LIMIT $2", layer, limit)
 	if err != nil {
-		return nil, wrap("read dirty tiles", err)
+		return nil, nil, wrap("read dirty tiles", err)
 	}
-	tiles, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (learn.DirtyTile, error) {
-		var tile int64
-		var accepted, event time.Time
-		err := r.Scan(&tile, &accepted, &event)
-		return learn.DirtyTile{Tile: uint32(tile), AcceptedMS: accepted.UnixMilli(), EventMS: event.UnixMilli()}, err
+	var tile, n int64
+	var accepted, event time.Time
+	_, err = pgx.ForEachRow(rows, []any{&tile, &accepted, &event, &n}, func() error {
+		tiles = append(tiles, learn.DirtyTile{Tile: uint32(tile), AcceptedMS: accepted.UnixMilli(), EventMS: event.UnixMilli()})
+		marks = append(marks, n)
+		return nil
 	})
-	return tiles, wrap("read dirty tiles", err)
+	return tiles, marks, wrap("read dirty tiles", err)
 }
 
-// DeleteDirtyTiles takes tiles off that list as they were read: one that became dirty again since
-// stays.
-func (db *DB) DeleteDirtyTiles(ctx context.Context, layer string, tiles []learn.DirtyTile) error {
+// DeleteDirtyTiles takes tiles off that list as they were read: one that was marked again since stays.
+func (db *DB) DeleteDirtyTiles(ctx context.Context, layer string, tiles []learn.DirtyTile, marks []int64) error {
 	if len(tiles) == 0 {
 		return nil
 	}
-	quadkeys, accepted, event := make([]int64, len(tiles)), make([]time.Time, len(tiles)), make([]time.Time, len(tiles))
-	for i, t := range tiles {
-		quadkeys[i], accepted[i], event[i] = int64(t.Tile), msTime(t.AcceptedMS), msTime(t.EventMS)
+	keys := make([]int64, len(tiles))
+	for i := range tiles {
+		keys[i] = int64(tiles[i].Tile)
 	}
-	_, err := db.pool.Exec(ctx, `DELETE FROM dirty_tile d USING unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[]) AS t (tile, a, e)
-		WHERE d.layer = $1 AND d.tile = t.tile AND d.accepted_at = t.a AND d.event_at = t.e`, layer, quadkeys, accepted, event)
+	_, err := db.pool.Exec(ctx, `DELETE FROM dirty_tile d USING unnest($2::bigint[], $3::bigint[]) AS t (tile, marks)
+		WHERE d.layer = $1 AND d.tile = t.tile AND d.marks = t.marks`, layer, keys, marks)
 	return wrap("delete dirty tiles", err)
 }

@@ -229,9 +229,11 @@ const (
 const (
 	expireLimits = `WITH gone AS (DELETE FROM learned_limit WHERE updated_at < $1 RETURNING edge, kmh), told AS (
 		INSERT INTO limit_change (edge, from_kmh, to_kmh, at) SELECT edge, kmh, 0, now() FROM gone WHERE kmh <> 0)
-		INSERT INTO dirty_tile SELECT DISTINCT 'limits', edge >> 25, now(), now() FROM gone ON CONFLICT DO NOTHING`
+		INSERT INTO dirty_tile AS d SELECT DISTINCT 'limits', edge >> 25, now(), now() FROM gone
+		ON CONFLICT (layer, tile) DO UPDATE SET marks = d.marks + 1`
 	expireErrors = `WITH gone AS (DELETE FROM map_error WHERE updated_at < $1 AND status IN ('open', 'gone') RETURNING tile)
-		INSERT INTO dirty_tile SELECT DISTINCT 'errors', tile, now(), now() FROM gone ON CONFLICT DO NOTHING`
+		INSERT INTO dirty_tile AS d SELECT DISTINCT 'errors', tile, now(), now() FROM gone
+		ON CONFLICT (layer, tile) DO UPDATE SET marks = d.marks + 1`
 )
 
 // deleteVoided deletes what was voided by receivers of which the ledger holds nothing any

@@ -132,7 +132,8 @@ CREATE TABLE dirty_tile (
     layer       text        NOT NULL,
     tile        bigint      NOT NULL,
     accepted_at timestamptz NOT NULL,  -- oldest
-    event_at    timestamptz NOT NULL,  -- newest
+    event_at    timestamptz NOT NULL,  -- oldest of each row's newest
+    marks       bigint      NOT NULL DEFAULT 1,  -- how often it was marked: tells whether it changed
     PRIMARY KEY (layer, tile)
 );
 
