@@ -80,11 +80,13 @@ func NewHandler(cfg HandlerConfig) *Handler {
 	mux.HandleFunc("GET /v1/tiles.json", h.tileJSON)
 	mux.HandleFunc("GET /v1/tiles/{layer}/{z}/{x}/{file}", h.tile)
 	mux.HandleFunc("POST /v1/tiles:delta", h.delta)
+	mux.HandleFunc("GET /v1/hazards/stream", h.stream)
 	if cfg.Hazards != nil {
 		h.hazards = newHazardHub(cfg.Hazards, cfg.HazardsEvery, cfg.Logger)
-		mux.HandleFunc("GET /v1/hazards/stream", h.stream)
 	}
-	mux.HandleFunc("OPTIONS /v1/", preflight)
+	for _, path := range []string{"/v1/tiles.json", "/v1/tiles/{layer}/{z}/{x}/{file}", "/v1/tiles:delta", "/v1/hazards/stream"} {
+		mux.HandleFunc("OPTIONS "+path, preflight)
+	}
 	h.routes = mux
 	return h
 }

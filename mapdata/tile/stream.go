@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carasso/carasso/internal/problem"
@@ -30,9 +32,18 @@ const writeWithin = 10 * time.Second
 // corridor=lat,lon;lat,lon;… (up to MaxCorridor points) with width_m, the distance to either side of the line (default
 // 500, 10 to 10,000). A hazard that moves out of the filter is told once more.
 func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
+	if h.hazards == nil {
+		problem.Write(w, problem.New(problem.NotFound, "There is no stream of hazards here."))
+		return
+	}
+	// A corridor's semicolons need not be escaped.
+	q, err := url.ParseQuery(strings.ReplaceAll(r.URL.RawQuery, ";", "%3B"))
+	if err != nil {
+		problem.Write(w, invalid("", "The query can't be read.", "name=value&…, percent-encoded"))
+		return
+	}
 	filter, p := parseFilter(q)
-	since, bad := lastEvent(r)
+	since, bad := lastEvent(r.Header, q)
 	if p == nil {
 		p = bad
 	}
@@ -55,6 +66,7 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no")
 	out := &eventWriter{w: w, rc: http.NewResponseController(w)}
+	defer out.done()
 	if out.send([]byte("retry: 2000\n\n")) != nil {
 		return
 	}
@@ -69,10 +81,9 @@ func (h *Handler) pump(ctx context.Context, out *eventWriter, c *hazardClient) {
 	for {
 		var err error
 		select {
-		case step, ok := <-c.steps:
-			if !ok { // too slow, or draining
-				return
-			}
+		case <-c.gone: // too slow, or draining
+			return
+		case step := <-c.steps:
 			seen = step.cursor
 			if msg := step.render(&c.filter); len(msg) > 0 {
 				err = out.send(msg)
@@ -109,11 +120,14 @@ func (e *eventWriter) send(msg []byte) error {
 	return e.rc.Flush()
 }
 
+// done lets the connection serve other requests.
+func (e *eventWriter) done() { _ = e.rc.SetWriteDeadline(time.Time{}) }
+
 // lastEvent is where the client was; 0 for a new one.
-func lastEvent(r *http.Request) (int64, *problem.Problem) {
-	text := r.Header.Get("Last-Event-ID")
+func lastEvent(header http.Header, q url.Values) (int64, *problem.Problem) {
+	text := header.Get("Last-Event-ID")
 	if text == "" {
-		text = r.URL.Query().Get("last_event_id")
+		text = q.Get("last_event_id")
 	}
 	if text == "" {
 		return 0, nil

@@ -74,9 +74,10 @@ type hazardStep struct {
 // hazardClient is one stream.
 type hazardClient struct {
 	filter hazardFilter
-	steps  chan hazardStep // closed by the hub when the client has to go
-	since  int64           // where it was
-	joined bool            // it has its first step
+	steps  chan hazardStep
+	gone   chan struct{} // closed by the hub when the client has to go
+	since  int64         // where it was
+	joined bool          // it has its first step
 }
 
 func newHazardHub(source HazardSource, every time.Duration, log *slog.Logger) *hazardHub {
@@ -93,7 +94,7 @@ func (b *hazardHub) join(f hazardFilter, since int64, most int) (*hazardClient, 
 	if len(b.clients) >= most {
 		return nil, errFull
 	}
-	c := &hazardClient{filter: f, steps: make(chan hazardStep, maxSteps), since: since}
+	c := &hazardClient{filter: f, steps: make(chan hazardStep, maxSteps), gone: make(chan struct{}), since: since}
 	b.clients[c] = struct{}{}
 	if b.running != nil {
 		if b.known {
@@ -119,7 +120,7 @@ func (b *hazardHub) leave(c *hazardClient) {
 func (b *hazardHub) dismiss(c *hazardClient) {
 	if _, ok := b.clients[c]; ok {
 		delete(b.clients, c)
-		close(c.steps)
+		close(c.gone)
 	}
 }
 
