@@ -39,7 +39,7 @@ func (j *judge) closed() {
 		}
 	}
 	done := map[road.SegmentID]bool{}
-	for _, id := range sorted(silent, func(a, b road.SegmentID) int { return cmp.Compare(a, b) }) {
+	for _, id := range sorted(silent, cmp.Compare) {
 		if done[id] {
 			continue
 		}
@@ -73,7 +73,7 @@ func (j *judge) close(members []road.SegmentID, border map[road.SegmentID]bool, 
 		}
 	}
 	var before, since float64
-	for _, id := range sorted(border, func(a, b road.SegmentID) int { return cmp.Compare(a, b) }) {
+	for _, id := range sorted(border, cmp.Compare) {
 		u := uses[id]
 		if u == nil {
 			continue

@@ -110,18 +110,19 @@ func (c *Collector) observe(ctx context.Context, d *learn.Drive) error {
 // vote adds what sample i says.
 func (c *Collector) vote(d *learn.Drive, i int) {
 	s := &c.sights[i]
-	switch {
-	case s.verdict == wrong:
+	switch s.verdict {
+	case wrong:
 		c.fault(s.edge, wrongWayCode, s.rightM)
 		if d.Matches[i].Edge == s.edge.Reverse() {
 			c.fault(s.edge, mistakenCode, 0)
 		}
-	case s.verdict == off:
+	case off:
 		p := point(&d.Samples[i])
 		key := learn.CellKey(p, octant(s.course))
 		cell, _ := learn.CellBox(key)
 		code, east, north := part(cell, p)
 		c.votes = append(c.votes, keyedVote{learn.OffRoadEvidence, key, learn.Vote{Code: code, N: 1, Sum: [2]int64{east, north}}})
+	default:
 	}
 	if s.beside {
 		code := uint64(besideRightCode)

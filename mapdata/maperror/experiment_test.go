@@ -199,14 +199,15 @@ func (t truth) drive(r *rand.Rand, n int, everyMS int64, f fault, visit func(way
 		heading = math.Mod(heading+5*r.NormFloat64()+720, 360)
 		x, y := ex+offX, ey+offY
 		if f == teleporting {
-			if away > 0 {
+			switch {
+			case away > 0:
 				away--
 				x, y = x+offX, y+offY
-			} else if r.IntN(15) == 0 {
+			case r.IntN(15) == 0:
 				away = r.IntN(6)
 				far, deg := 60+400*r.Float64(), 2*math.Pi*r.Float64()
 				offX, offY = far*math.Sin(deg), far*math.Cos(deg)
-			} else {
+			default:
 				offX, offY = 0, 0
 			}
 		}

@@ -325,7 +325,7 @@ func (j *judge) alongRoad(g gap) bool {
 
 // alongWrong reports whether a gap is there because a one-way road is the wrong way round.
 func (j *judge) alongWrong(g gap) bool {
-	for _, e := range sorted(j.wrong, func(a, b road.SegmentID) int { return cmp.Compare(a, b) }) {
+	for _, e := range sorted(j.wrong, cmp.Compare) {
 		i, ok := j.Map.Find(e.Edge(false))
 		if ok && (beside(g.ends, j.Map.Shape(i), sameM) > overlap || beside(j.Map.Shape(i), g.ends, sameM) > overlap) {
 			return true
