@@ -55,11 +55,13 @@ func ReadRecords(r io.Reader) (records []Record, skipped int, err error) {
 		rec, ok := parse(text[:end+1])
 		if ok {
 			records = append(records, rec)
-			text = text[end+1:]
 		} else {
 			skipped++
-			text = text[1:]
+			if inner := bytes.LastIndexByte(text[1:end], '{'); inner >= 0 { // it broke off, and another one began
+				end = inner
+			}
 		}
+		text = text[end+1:]
 	}
 	if len(bytes.Trim(text, " \t\r\n,[]")) > 0 {
 		skipped++
