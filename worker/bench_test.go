@@ -10,6 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carasso/carasso/mapdata/hazard"
+	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/limit"
+	"github.com/carasso/carasso/mapdata/maperror"
+	"github.com/carasso/carasso/mapdata/match"
 	"github.com/carasso/carasso/telemetry"
 	"github.com/carasso/carasso/worker"
 )
@@ -101,4 +106,32 @@ func BenchmarkWorker(b *testing.B) {
 	b.ReportMetric(float64(m1.Mallocs-m0.Mallocs)/batches, "allocs/batch")
 	b.ReportMetric(float64(w.number("SELECT sum(object_bytes)::bigint FROM manifest"))/batches/10, "archive-B/sample")
 	b.ReportMetric(float64(w.number("SELECT sum(archived) FROM envelope")), "archived")
+}
+
+// BenchmarkLearn is what a flush does with a drive that says nothing remarkable: trust and the three
+// collectors, on a drive of 25 samples.
+func BenchmarkLearn(b *testing.B) {
+	s := newStreet(b)
+	m := match.New(s)
+	batch := streetBatch(time.Now())
+	matches := make([]match.Result, len(batch.Samples))
+	if err := m.Match(b.Context(), batch.Samples, matches); err != nil {
+		b.Fatal(err)
+	}
+	d := &learn.Drive{Vehicle: 1, Samples: batch.Samples, Matches: matches, Path: m.Path(), Events: batch.Events}
+	collectors := []learn.Collector{hazard.New(s), limit.New(s), maperror.New(s)}
+	var set learn.EvidenceSet
+	b.ReportAllocs()
+	for b.Loop() {
+		set.Reset()
+		if learn.Trust(d) < learn.TrustEnough {
+			b.Fatal("not trusted")
+		}
+		for _, c := range collectors {
+			if err := c.Collect(b.Context(), d, &set); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(len(set.Rows())), "rows")
 }

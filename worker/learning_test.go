@@ -36,7 +36,7 @@ func TestHazardEndToEnd(t *testing.T) {
 	c := newClocked(t, w.db, start, func(db *storeAt, m *worker.ProjectorMetrics) (worker.Layer, time.Duration) {
 		return worker.NewHazards(worker.HazardsConfig{}, db, s, textHazards{}, out, m), 0
 	})
-	at := func(d time.Duration) time.Time { return start.Add(d) }
+	at := start.Add
 	s.drive(w, 1, at(0), nil)
 	c.pass(at(26 * time.Second))
 	if len(out.tiles) != 0 {

@@ -78,10 +78,8 @@ func (s *street) deps(w *world) worker.Deps {
 	return d
 }
 
-// drive sends a vehicle down the street at 15 m/s from a time on, as one batch; spoil changes what
-// it says. It returns when the batch is archived.
-func (s *street) drive(w *world, vehicle uint64, at time.Time, spoil func(*telemetry.Batch)) {
-	w.t.Helper()
+// streetBatch is a vehicle's way down the street at 15 m/s from a time on.
+func streetBatch(at time.Time) telemetry.Batch {
 	const speed, seconds = 15.0, 25
 	b := telemetry.Batch{Vehicle: telemetry.Vehicle{Model: "M", Software: "1"}}
 	for i := range seconds {
@@ -93,6 +91,14 @@ func (s *street) drive(w *world, vehicle uint64, at time.Time, spoil func(*telem
 				telemetry.HasOutsideTemp | telemetry.HasHazardLight,
 		})
 	}
+	return b
+}
+
+// drive sends a vehicle down the street from a time on, as one batch; spoil changes what it says. It returns
+// when the batch is archived.
+func (s *street) drive(w *world, vehicle uint64, at time.Time, spoil func(*telemetry.Batch)) {
+	w.t.Helper()
+	b := streetBatch(at)
 	if spoil != nil {
 		spoil(&b)
 	}

@@ -50,7 +50,8 @@ func TestLiveSpeeds(t *testing.T) {
 		Whole:  learn.SpeedSum{N: 4, SumCMPS: 4000, Vehicles: bitmap(1, 2, 3)},
 	}}
 	wantPasses := []learn.Pass{
-		{MinuteMS: ago(11).UnixMilli(), Vehicles: bitmap(3)}, {MinuteMS: ago(4).UnixMilli(), Vehicles: bitmap(2)},
+		{MinuteMS: ago(11).UnixMilli(), Vehicles: bitmap(3)},
+		{MinuteMS: ago(4).UnixMilli(), Vehicles: bitmap(2)},
 		{MinuteMS: now.UnixMilli(), Vehicles: bitmap(1, 2)},
 	}
 	for _, from := range []string{"deltas", "base"} {

@@ -81,7 +81,7 @@ func (db *DB) LiveSpeeds(ctx context.Context, tiles []uint32, since, recent, unt
 	return wrap("read live speeds", err)
 }
 
-const passes = `SELECT edge, minute, bit_or(v0), bit_or(v1) FROM (
+const whoDrove = `SELECT edge, minute, bit_or(v0), bit_or(v1) FROM (
 	SELECT s.edge, s.minute, s.v0, s.v1 FROM unnest($1::bigint[]) AS e (edge) CROSS JOIN unnest($2::timestamptz[], $3::smallint[]) AS m (minute, ring)
 		CROSS JOIN LATERAL (SELECT * FROM live_speed x WHERE x.ring = m.ring AND x.minute = m.minute AND x.edge = e.edge OFFSET 0) s
 	UNION ALL
@@ -96,7 +96,7 @@ func (db *DB) Passes(ctx context.Context, edges []uint64, since, until time.Time
 	}
 	args := liveArgs(nil, since, until)
 	args[0] = signed(edges)
-	rows, err := db.pool.Query(ctx, passes, args...)
+	rows, err := db.pool.Query(ctx, whoDrove, args...)
 	if err != nil {
 		return wrap("read passes", err)
 	}
@@ -118,7 +118,7 @@ func signed(ids []uint64) []int64 {
 	return out
 }
 
-const dayPasses = `SELECT s.edge, s.day, s.n, s.v0, s.v1 FROM unnest($1::bigint[]) AS t (tile) CROSS JOIN unnest($2::timestamptz[]) AS b (day)
+const whoDroveByDay = `SELECT s.edge, s.day, s.n, s.v0, s.v1 FROM unnest($1::bigint[]) AS t (tile) CROSS JOIN unnest($2::timestamptz[]) AS b (day)
 	CROSS JOIN LATERAL (SELECT * FROM edge_day x WHERE x.day = b.day AND x.edge >= t.tile << 25 AND x.edge < (t.tile + 1) << 25 OFFSET 0) s
 	ORDER BY s.edge, s.day`
 
@@ -129,7 +129,7 @@ func (db *DB) DayPasses(ctx context.Context, tiles []uint32, since, until time.T
 	for d := since.UTC().Truncate(day); !d.After(until); d = d.Add(day) {
 		days = append(days, d)
 	}
-	rows, err := db.pool.Query(ctx, dayPasses, quadkeys(tiles), days)
+	rows, err := db.pool.Query(ctx, whoDroveByDay, quadkeys(tiles), days)
 	if err != nil {
 		return wrap("read passes by day", err)
 	}
