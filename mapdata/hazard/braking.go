@@ -5,7 +5,8 @@ import "github.com/carasso/carasso/telemetry"
 // Braking is one deceleration of a vehicle.
 type Braking struct {
 	First, Last    int     // samples between which the vehicle slowed down, First < Last unless one sensor reading is all there is
-	FromMS, ToMS   int64   // their event times
+	Hard           int     // the first sample towards which it was hard; before it the vehicle may have slowed down gently
+	FromMS, ToMS   int64   // event times of First and Last
 	FromMPS, ToMPS float64 // their speeds; 0 where none is known
 	PeakMPS2       float64 // greatest deceleration: the sensor's, else the mean between two samples
 	Sensor         bool    // PeakMPS2 is of the brake signal, not of differences in speed
@@ -56,7 +57,7 @@ func (r BrakingRule) Find(dst []Braking, samples []telemetry.Sample) []Braking {
 		if i > 0 && samples[i].T-samples[i-1].T <= maxBrakeGapMS {
 			first = i - 1
 		}
-		b := Braking{PeakMPS2: mps2, Sensor: sensor}
+		b := Braking{Hard: i, PeakMPS2: mps2, Sensor: sensor}
 		for first > 0 && slowing(samples, first) {
 			first--
 		}

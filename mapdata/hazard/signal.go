@@ -147,7 +147,7 @@ func (c *Collector) sense(samples []telemetry.Sample) (all source) {
 	}
 	mark := func(bs []Braking, s source) {
 		for _, b := range bs {
-			for i := b.First; i <= b.Last; i++ {
+			for i := b.Hard; i <= b.Last; i++ { // where it began gently, nothing need be wrong
 				c.sources[i] |= s
 			}
 			all |= s
