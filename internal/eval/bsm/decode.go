@@ -51,8 +51,8 @@ func Read(r io.Reader) ([]Message, Stats, error) {
 		}
 		st.Lines++
 		m, err := Decode(line)
-		var other errOther
-		var invalid errInvalid
+		var other otherError
+		var invalid invalidError
 		switch {
 		case err == nil:
 			st.Valid++
@@ -69,14 +69,14 @@ func Read(r io.Reader) ([]Message, Stats, error) {
 	return out, st, nil
 }
 
-// errOther says what a line is instead of a BSM, errInvalid why a BSM can not be used.
+// otherError says what a line is instead of a BSM, invalidError why a BSM can not be used.
 type (
-	errOther   string
-	errInvalid string
+	otherError   string
+	invalidError string
 )
 
-func (e errOther) Error() string   { return "not a BSM: " + string(e) }
-func (e errInvalid) Error() string { return "unusable BSM: " + string(e) }
+func (e otherError) Error() string   { return "not a BSM: " + string(e) }
+func (e invalidError) Error() string { return "unusable BSM: " + string(e) }
 
 // record is the part of the ODE's JSON that is read.
 type record struct {
@@ -126,28 +126,28 @@ func Decode(line []byte) (Message, error) {
 	if err := json.Unmarshal(line, &rec); err != nil {
 		var wrongType *json.UnmarshalTypeError
 		if !errors.As(err, &wrongType) {
-			return Message{}, errOther("no JSON object in one line")
+			return Message{}, otherError("no JSON object in one line")
 		}
 		if !strings.HasSuffix(rec.Payload.DataType, "Bsm") {
-			return Message{}, errOther(kind(rec.Payload.DataType))
+			return Message{}, otherError(kind(rec.Payload.DataType))
 		}
-		return Message{}, errInvalid("a value of the wrong type")
+		return Message{}, invalidError("a value of the wrong type")
 	}
 	core := rec.Payload.Data.CoreData
 	if core == nil {
-		return Message{}, errOther(kind(rec.Payload.DataType))
+		return Message{}, otherError(kind(rec.Payload.DataType))
 	}
 	m := Message{Vehicle: core.ID}
 	if m.Vehicle == "" || len(m.Vehicle) > 64 {
-		return Message{}, errInvalid("no id")
+		return Message{}, invalidError("no id")
 	}
 	at, ok := eventTime(rec.Metadata.RecordGeneratedAt, core.SecMark)
 	if !ok {
-		return Message{}, errInvalid("no time")
+		return Message{}, invalidError("no time")
 	}
 	lat, lon := core.Position.Latitude, core.Position.Longitude
 	if lat == nil || lon == nil || !(math.Abs(*lat) <= 90 && math.Abs(*lon) <= 180) || *lat == 0 && *lon == 0 {
-		return Message{}, errInvalid("no position")
+		return Message{}, invalidError("no position")
 	}
 	p := geo.At(*lat, *lon)
 	m.Sample = telemetry.Sample{T: at, LatE7: p.LatE7, LonE7: p.LonE7}

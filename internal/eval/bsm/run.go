@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/carasso/carasso/internal/eval"
@@ -175,6 +176,6 @@ func batchTable(trips []Trip) *eval.Table {
 	}
 	t := eval.NewTable("Batches of a replay in real time, decoded and checked as by the receiver", "ACCEPTED", "samples", "bytes a sample", "refused")
 	t.Text(3)
-	t.Row(fmt.Sprint(ok), samples, float64(size)/float64(max(samples, 1)), eval.Counts(refused))
+	t.Row(strconv.Itoa(ok), samples, float64(size)/float64(max(samples, 1)), eval.Counts(refused))
 	return t
 }

@@ -64,7 +64,7 @@ func NewNetwork(c *Case) (*Network, error) {
 		return nil, fmt.Errorf("%s: %d of %d roads lost in the graph", c.Name, len(ways)-len(segs), len(ways))
 	}
 	for i := range segs {
-		place, err := strconv.Atoi(segs[i].Ref)
+		place, err := strconv.ParseInt(segs[i].Ref, 10, 32)
 		if err != nil {
 			return nil, fmt.Errorf("%s: segment without a chain: %w", c.Name, err)
 		}

@@ -27,7 +27,7 @@ func report(cfg *Config, all [][]*Result, problems []error) (*eval.Report, error
 			rep.Notes = append(rep.Notes, "NOT SCORED: "+problems[i].Error())
 			continue
 		}
-		row := []any{rs[0].Name, fmt.Sprintf("%.1f", rs[0].Score.TrueM/1000), len(rs[0].case_.Track)}
+		row := []any{rs[0].Name, fmt.Sprintf("%.1f", rs[0].Score.TrueM/1000), len(rs[0].of.Track)}
 		for k, r := range rs {
 			v := 100 * r.Score.Mismatch()
 			bySampling[k] = append(bySampling[k], v)

@@ -34,7 +34,7 @@ type Result struct {
 	Breaks    int // chains that begin within the track
 	Why       string
 	route     []int32
-	case_     *Case
+	of        *Case
 	network   *Network
 	track     []telemetry.Sample
 	results   []match.Result
@@ -125,7 +125,7 @@ func runCase(ctx context.Context, cfg *Config, dir string) ([]*Result, error) {
 
 // match matches the track, thinned, in one call.
 func (n *Network) match(ctx context.Context, samplingS int) (*Result, error) {
-	r := &Result{Name: n.c.Name, SamplingS: samplingS, case_: n.c, network: n, track: Thin(n.c.Track, samplingS)}
+	r := &Result{Name: n.c.Name, SamplingS: samplingS, of: n.c, network: n, track: Thin(n.c.Track, samplingS)}
 	m := match.New(n)
 	r.results = make([]match.Result, len(r.track))
 	if err := m.Match(ctx, r.track, r.results); err != nil {

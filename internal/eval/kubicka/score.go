@@ -1,6 +1,10 @@
 package kubicka
 
-import "github.com/carasso/carasso/mapdata/geo"
+import (
+	"slices"
+
+	"github.com/carasso/carasso/mapdata/geo"
+)
 
 // Score compares a matched route with the true one, after Newson and Krumm, "Hidden Markov
 // Map Matching Through Noise and Sparseness", 2009: the length of true route that is
@@ -37,11 +41,11 @@ func (n *Network) Compare(truth, matched []int32) Score {
 	// best[i][j] is the greatest common length of truth[i:] and matched[j:].
 	w := len(matched) + 1
 	best := make([]float32, (len(truth)+1)*w)
-	for i := len(truth) - 1; i >= 0; i-- {
-		for j := len(matched) - 1; j >= 0; j-- {
+	for i, t := range slices.Backward(truth) {
+		for j, m := range slices.Backward(matched) {
 			b := max(best[(i+1)*w+j], best[i*w+j+1])
-			if n.first[truth[i]] == n.first[matched[j]] {
-				b = max(b, best[(i+1)*w+j+1]+float32(n.length[truth[i]]))
+			if n.first[t] == n.first[m] {
+				b = max(b, best[(i+1)*w+j+1]+float32(n.length[t]))
 			}
 			best[i*w+j] = b
 		}

@@ -68,15 +68,7 @@ func TestCompare(t *testing.T) {
 
 func TestRun(t *testing.T) {
 	dir := t.TempDir()
-	text := head
-	for s := range 20 {
-		switch s {
-		case 10:
-			text += row(1, s, 50, -0.5, 0, "1")
-		default:
-			text += row(1, s, 50, 0, 0, "NA")
-		}
-	}
+	text := head + row(1, 8, 50, 0, 0, "NA") + row(1, 9, 50, 0, 0, "NA") + row(1, 10, 50, -0.5, 0, "1") + row(1, 11, 50, 0, 0, "NA")
 	if err := os.WriteFile(filepath.Join(dir, "x.csv"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ const epochMS = int64(1_800_000_000_000)
 // Samples are a car's samples with noise. The same seed and car give the same noise.
 func (n Noise) Samples(c *Car, out []telemetry.Sample) []telemetry.Sample {
 	h := fnv.New64a()
-	h.Write([]byte(c.ID))
+	_, _ = h.Write([]byte(c.ID)) // never fails
 	r := rand.New(rand.NewPCG(n.Seed, h.Sum64()))
 	x, y := n.PositionM*r.NormFloat64(), n.PositionM*r.NormFloat64()
 	out = out[:0]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -277,7 +278,7 @@ func (r *result) table(title string) *eval.Table {
 	posted, guessed = slices.Compact(posted), slices.Compact(guessed)
 	head := []string{"POSTED"}
 	for _, g := range guessed {
-		name := fmt.Sprint(g)
+		name := strconv.Itoa(g)
 		if g == int(road.Unlimited) {
 			name = "none"
 		}
@@ -285,7 +286,7 @@ func (r *result) table(title string) *eval.Table {
 	}
 	t := eval.NewTable(title, head...)
 	for _, p := range posted {
-		row := []any{fmt.Sprint(p)}
+		row := []any{strconv.Itoa(p)}
 		for _, g := range guessed {
 			row = append(row, r.confusion[[2]int{p, g}])
 		}
