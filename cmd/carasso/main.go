@@ -23,6 +23,7 @@ type cli struct {
 	Management  managementCmd  `cmd:"" help:"Run the management API and the portal on AWS (or LocalStack)."`
 	Fleet       fleetGroup     `cmd:"" help:"Drive a simulated fleet against a receiver, or send recorded drives to it."`
 	Map         mapCmd         `cmd:"" help:"Work with maps."`
+	Release     releaseCmd     `cmd:"" help:"Make, compare and export releases of the map."`
 	Token       tokenCmd       `cmd:"" help:"Print a credential that the receiver or the management API accepts."`
 	Provision   provisionCmd   `cmd:"" help:"Create queue, dead-letter queue, bucket and table, and migrate the database."`
 	Eval        evalCmd        `cmd:"" help:"Score what is learned against data with ground truth."`

@@ -11,13 +11,19 @@ import (
 // maxSocketPath is the longest path of a Unix socket that every system takes (Linux 107, macOS 103).
 const maxSocketPath = 103
 
-// prepareSocketDir makes the private folder of the server's socket: beside the data folder, or when
-// that path is too long for a socket, in /tmp under a name derived from it, the same each time.
-func prepareSocketDir(dataDir string, id identity) (string, error) {
+// socketDirOf is where the socket of the server on dataDir, an absolute path, is.
+func socketDirOf(dataDir string) string {
 	dir := dataDir + ".run"
 	if len(filepath.Join(dir, ".s.PGSQL."+port)) > maxSocketPath {
 		dir = fmt.Sprintf("/tmp/carasso-%x", sha256.Sum256([]byte(dataDir)))[:len("/tmp/carasso-")+16]
 	}
+	return dir
+}
+
+// prepareSocketDir makes the private folder of the server's socket: beside the data folder, or when
+// that path is too long for a socket, in /tmp under a name derived from it, the same each time.
+func prepareSocketDir(dataDir string, id identity) (string, error) {
+	dir := socketDirOf(dataDir)
 	if err := id.ownDir(dir); err != nil {
 		return "", err
 	}
