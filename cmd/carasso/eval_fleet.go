@@ -14,7 +14,7 @@ import (
 type evalFleetCmd struct {
 	Map     string  `type:"path" env:"CARASSO_MAP" help:"OSM extract to drive on; default: the Andorra extract."`
 	Cars    int     `default:"2000" help:"Simulated vehicles."`
-	Hours   float64 `default:"3" help:"Hours of driving, in sessions on successive days."`
+	Hours   float64 `default:"2" help:"Hours of driving, in sessions on successive days."`
 	Seed    uint64  `default:"1" help:"Same seed, same figures."`
 	BadCars float64 `default:"0.05" help:"Share of vehicles with a broken GPS, clock or camera."`
 	Workers int     `default:"0" help:"Learners at once; 0: one a processor."`

@@ -64,7 +64,7 @@ func (s *Simulation) target(c *car, arc int32) float32 {
 }
 
 // drive moves the car on by dt seconds, at most about one, to ms. It reports whether it
-// arrived; then it stands at its destination.
+// arrived; then it is at its destination.
 func (s *Simulation) drive(c *car, dt float32, ms int64) (arrived bool) {
 	a := &s.net.arcs[c.arc]
 	next := s.routes.leave(c.destination, a.to)
@@ -91,7 +91,7 @@ func (s *Simulation) drive(c *car, dt float32, ms int64) (arrived bool) {
 	for c.offsetM >= a.lengthM {
 		next := s.routes.leave(c.destination, a.to)
 		if next < 0 {
-			c.offsetM, c.speedMPS = a.lengthM, 0
+			c.offsetM = a.lengthM // still rolling: it stands when it is parked
 			return true
 		}
 		if s.cfg.WrongWays > 0 {
@@ -166,6 +166,7 @@ func (s *Simulation) depart(c *car, ms int64) {
 
 // park stops the car for a while that makes up its share of parked time.
 func (s *Simulation) park(c *car, ms int64) {
+	c.speedMPS = 0
 	share := s.cfg.ParkedShare
 	driven := float64(ms - c.tripStart)
 	pause := driven * share / (1 - share) * (0.5 + c.rng.float())

@@ -51,9 +51,16 @@ func newPostedLimits(n *Network, cfg *Config, seed uint64) *postedLimits {
 		kmh: make([]uint8, len(n.arcs)), mapKMH: make([]uint8, len(n.arcs)), repeated: make([]bool, len(n.arcs)),
 	}
 	for i := range n.arcs {
+		p.mapKMH[i] = uint8(min(n.arcs[i].limitKMH, math.MaxUint8))
+		p.kmh[i] = postedKMH(seed, &n.specs[i], p.mapKMH[i], cfg.WrongLimits)
+	}
+	stretch := make([]uint64, len(n.arcs))
+	for i := range n.arcs {
+		stretch[i] = n.specs[i].stretch
+	}
+	p.joinShort(n, stretch)
+	for i := range n.arcs {
 		a, s := &n.arcs[i], &n.specs[i]
-		p.mapKMH[i] = uint8(min(a.limitKMH, math.MaxUint8))
-		p.kmh[i] = postedKMH(seed, s, p.mapKMH[i], cfg.WrongLimits)
 		if p.kmh[i] == 0 {
 			continue
 		}
@@ -62,12 +69,38 @@ func newPostedLimits(n *Network, cfg *Config, seed uint64) *postedLimits {
 			share *= sideRepeats
 		}
 		p.repeated[i] = a.lengthM >= repeatMinM && hash(seed, purposeRepeat, n.edges[i]) < share
-		if s.main && p.kmh[i] >= variantFrom && hash(seed, purposeVariant, s.stretch) < cfg.Variants {
-			wet := hash(seed, purposeVariantKind, s.stretch) < 0.5
+		if s.main && p.kmh[i] >= variantFrom && hash(seed, purposeVariant, stretch[i]) < cfg.Variants {
+			wet := hash(seed, purposeVariantKind, stretch[i]) < 0.5
 			p.varying = append(p.varying, varyingLimit{arc: int32(i), kmh: p.kmh[i] - variantLess, wet: wet})
 		}
 	}
 	return p
+}
+
+// Roads shorter than this have no limit of their own, unless the map says so.
+const shortM = 50
+
+// joinShort gives short roads the limit of the longest one that leads to or from them, so
+// that no two signs stand some metres apart at every border between stretches.
+func (p *postedLimits) joinShort(n *Network, stretch []uint64) {
+	into, firstIn := n.incoming()
+	for range 3 { // chains of short ones
+		for i := range n.proper {
+			a := &n.arcs[i]
+			if a.lengthM >= shortM {
+				continue
+			}
+			longest := i
+			for _, list := range [2][]int32{into[firstIn[a.from]:firstIn[a.from+1]], n.out[n.first[a.to]:n.first[a.to+1]]} {
+				for _, o := range list {
+					if n.arcs[o].lengthM > n.arcs[longest].lengthM && n.edges[o]>>1 != n.edges[i]>>1 && (p.mapKMH[i] == 0 || p.mapKMH[i] == p.mapKMH[o]) {
+						longest = o
+					}
+				}
+			}
+			p.kmh[i], stretch[i] = p.kmh[longest], stretch[longest]
+		}
+	}
 }
 
 // postedKMH is what is really posted where the map says mapKMH.

@@ -22,7 +22,7 @@ type Config struct {
 
 	Map     string        // OSM extract to drive on
 	Cars    int           // vehicles, 100 to 100,000; default 2,000
-	Driving time.Duration // of all sessions together, at least 15 minutes; default 3 h
+	Driving time.Duration // of all sessions together, at least 15 minutes; default 2 h
 	Seed    uint64        // same seed, same figures; default 1
 
 	Removed     float64 // share of ways that the map lacks; default 0.02
@@ -36,7 +36,7 @@ type Config struct {
 // DefaultConfig is the documented default of every field but Map.
 func DefaultConfig() Config {
 	return Config{
-		Cars: 2000, Driving: 3 * time.Hour, Seed: 1,
+		Cars: 2000, Driving: 2 * time.Hour, Seed: 1,
 		Removed: 0.02, Flipped: 0.01, WrongLimits: 0.1, FalseAlarms: 0.02, BadCars: 0.05, LeadIn: 3,
 	}
 }

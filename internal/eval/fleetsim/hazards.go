@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/carasso/carasso/internal/eval"
 	"github.com/carasso/carasso/mapdata/geo"
@@ -75,7 +76,18 @@ type hazardScore struct {
 	other                  int // of another category than is there
 	falsely                int
 	wrongWay, wrongWayTrue int
-	byCategory             map[telemetry.Hazard]int
+	byCategory             map[telemetry.Hazard]*byCategory
+	examples               []string // of false ones
+}
+
+// byCategory is how one category did.
+type byCategory struct{ due, published, prompt, falsely int }
+
+func (s *hazardScore) of(h telemetry.Hazard) *byCategory {
+	if s.byCategory[h] == nil {
+		s.byCategory[h] = &byCategory{}
+	}
+	return s.byCategory[h]
 }
 
 func (r *run) scoreHazards(_ context.Context, report *eval.Report) error {
@@ -100,21 +112,30 @@ func (r *run) scoreHazards(_ context.Context, report *eval.Report) error {
 	row("  where nothing is", func(s *hazardScore) string { return fmt.Sprint(s.falsely) })
 	row("road-hours driven (cell-hours)", func(s *hazardScore) string { return fmt.Sprint(r.hazards[all].hours) })
 	row("  false publications per 1,000", func(s *hazardScore) string { return fmt.Sprintf("%.3f", r.perThousand(s)) })
-	row("wrong-way drivers: warnings, of those true", func(s *hazardScore) string { return fmt.Sprintf("%d, %d", s.wrongWay, s.wrongWayTrue) })
+	drives := 0
+	for _, times := range r.wrong {
+		drives += len(times)
+	}
+	row("wrong-way drivers on any class of road", func(*hazardScore) string { return fmt.Sprint(drives) })
+	row("  warnings of them, of those true", func(s *hazardScore) string { return fmt.Sprintf("%d, %d", s.wrongWay, s.wrongWayTrue) })
 	report.Tables = append(report.Tables, t)
 	if s := scores[all]; len(s.byCategory) > 0 {
-		f := eval.NewTable("False publications by category, all cars", "", "N")
+		f := eval.NewTable("Hazards by category, all cars", "", "THERE", "PUBLISHED %", "WITHIN 3 CARS %", "FALSE")
 		kinds := make([]telemetry.Hazard, 0, len(s.byCategory))
 		for h := range s.byCategory {
 			kinds = append(kinds, h)
 		}
 		slices.Sort(kinds)
 		for _, h := range kinds {
-			f.Row(h.String(), s.byCategory[h])
+			c := s.byCategory[h]
+			f.Row(h.String(), c.due, percent(c.published, c.due), percent(c.prompt, c.due), c.falsely)
 		}
 		report.Tables = append(report.Tables, f)
 	}
 	s := scores[all]
+	for _, e := range s.examples[:min(len(s.examples), maxListed)] {
+		r.cfg.Logf("false hazard: %s", e)
+	}
 	report.Aims = append(report.Aims,
 		eval.Aim{Name: "hazards published within 3 passing cars", Want: 90, Got: share(s.prompt, s.due), Unit: "%", Places: 1, Least: true, Note: fmt.Sprintf("median %s cars", quantiles(s.cars, 0))},
 		eval.Aim{Name: "hazards gone within 60 s of 3 clean passes", Want: 95, Got: share(s.gone, s.dueGone), Unit: "%", Places: 1, Least: true},
@@ -128,7 +149,7 @@ func (r *run) perThousand(s *hazardScore) float64 {
 }
 
 func (r *run) scoreWatch(a arm) *hazardScore {
-	s := &hazardScore{byCategory: map[telemetry.Hazard]int{}}
+	s := &hazardScore{byCategory: map[telemetry.Hazard]*byCategory{}}
 	on := map[road.Edge][]*publication{}
 	for _, p := range r.hazards[a].published {
 		on[p.edge] = append(on[p.edge], p)
@@ -167,15 +188,19 @@ func (r *run) scoreSpell(a arm, x *spell, on []*publication, s *hazardScore) {
 		return
 	}
 	s.due++
+	of := s.of(x.category)
+	of.due++
 	if p == nil {
 		return
 	}
 	s.published++
+	of.published++
 	before, _ := slices.BinarySearch(passed, p.fromMS+1)
 	s.cars = append(s.cars, float64(before))
 	s.seconds = append(s.seconds, math.Max(0, float64(p.fromMS-x.during[0].ms)/1000))
 	if before <= enoughCars {
 		s.prompt++
+		of.prompt++
 	}
 	clean := arrivals(x.after, a, true)
 	if len(clean) < enoughCars || p.fromMS > x.untilMS {
@@ -250,8 +275,29 @@ func (r *run) explain(p *publication, s *hazardScore) {
 		s.beside++
 	default:
 		s.falsely++
-		s.byCategory[p.category]++
+		s.of(p.category).falsely++
+		s.examples = append(s.examples, r.describe(p))
 	}
+}
+
+// describe tells of a false publication, and how far the nearest hazard was.
+func (r *run) describe(p *publication) string {
+	i, ok := r.ground.graph.Find(p.edge)
+	if !ok {
+		return fmt.Sprintf("%s in cell %d by %d vehicles", p.category, p.cell, p.vehicles)
+	}
+	place, _ := r.ground.graph.PointAt(i, r.ground.graph.LengthM(i)/2)
+	nearest, what := math.Inf(1), telemetry.HazardUnknown
+	for _, x := range r.spells {
+		if k, ok := r.ground.truth.Find(x.edge); ok && x.fromMS <= p.fromMS && x.untilMS >= p.fromMS-explainedMS {
+			if d := distanceM(r.ground.truth.Shape(k), place); d < nearest {
+				nearest, what = d, x.category
+			}
+		}
+	}
+	w := r.weather[learn.MinuteStart(p.fromMS)]
+	return fmt.Sprintf("%s on edge %d (%s, %.0f m) by %d vehicles at %s, rain %d %%; nearest hazard: %s in %.0f m", p.category, p.edge, r.ground.graph.Class(i),
+		r.ground.graph.LengthM(i), p.vehicles, time.UnixMilli(p.fromMS).UTC().Format("Jan 2 15:04:05"), w.rainPercent, what, nearest)
 }
 
 // The rain, in percent, from which on it is exceptional: wipers go fast.
