@@ -14,6 +14,7 @@ import (
 	"github.com/carasso/carasso/internal/eval"
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/road"
+	"github.com/carasso/carasso/telemetry"
 )
 
 func TestReportIsAligned(t *testing.T) {
@@ -176,5 +177,27 @@ func TestRoadsGiveAllAround(t *testing.T) {
 	part, err := roads.Partition(context.Background(), 0)
 	if err != nil || part.NumSegments() != 0 {
 		t.Errorf("away from roads: %d segments, %v", part.NumSegments(), err)
+	}
+}
+
+func TestHazardVotes(t *testing.T) {
+	var samples []telemetry.Sample
+	for i := range 30 {
+		s := telemetry.Sample{T: 1_600_000_000_000 + int64(i)*1000, LatE7: 496000000, LonE7: 61000000 + int32(i)*2700, SpeedCMPS: 2000, HeadingCDeg: 9000, Has: telemetry.HasSpeed | telemetry.HasHeading | telemetry.HasBrake}
+		if i == 15 {
+			s.BrakeCMPS2 = 700
+		}
+		samples = append(samples, s)
+	}
+	votes := map[string]int{}
+	if err := eval.HazardVotes(t.Context(), 1, samples, nil, votes); err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for name := range votes {
+		found = found || strings.HasPrefix(name, "hard_braking")
+	}
+	if !found {
+		t.Errorf("a braking at 7 m/s² is no vote: %v", votes)
 	}
 }

@@ -49,7 +49,7 @@ func Share[T int | int64 | uint64 | float64](part, whole T) float64 {
 // Counts is a list of counts by name, "12 late, 3 broken"; "none" if there are none.
 func Counts(counts map[string]int) string {
 	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(counts)) {
+	for _, name := range sortedKeys(counts) {
 		if counts[name] != 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[name], name))
 		}
@@ -59,3 +59,5 @@ func Counts(counts map[string]int) string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+func sortedKeys(counts map[string]int) []string { return slices.Sorted(maps.Keys(counts)) }

@@ -76,7 +76,13 @@ func Run(ctx context.Context, cfg eval.Options) (*eval.Report, error) {
 		fmt.Sprintf("%d files, %d without a BSM. Other lines: %s.", len(files), without, eval.Counts(others)),
 		"`carasso fleet replay --format bsm FILE…` sends them to a receiver.",
 	}}
-	rep.Tables = []*eval.Table{table, tripTable(trips, doubles), signalTable(messages), eventTable(messages), batchTable(trips)}
+	votes := map[string]int{}
+	for i := range trips {
+		if err := eval.HazardVotes(ctx, uint64(i)+1, trips[i].Samples, trips[i].Events, votes); err != nil {
+			return nil, err
+		}
+	}
+	rep.Tables = []*eval.Table{table, tripTable(trips, doubles), signalTable(messages), eventTable(messages), eval.VotesTable(votes), batchTable(trips)}
 	return rep, nil
 }
 

@@ -219,7 +219,7 @@ func Compare(found []hazard.Braking, events []Event, wanted func(*Event) bool) S
 }
 
 // Run scores a folder.
-func Run(_ context.Context, cfg eval.Options) (*eval.Report, error) {
+func Run(ctx context.Context, cfg eval.Options) (*eval.Report, error) {
 	files, err := eval.Find(cfg.Dir, "*.csv")
 	if err != nil {
 		return nil, err
@@ -244,7 +244,11 @@ func Run(_ context.Context, cfg eval.Options) (*eval.Report, error) {
 	list.Text(5)
 	ds := detectors()
 	scores := make([]Score, len(ds))
-	for _, d := range drives {
+	votes := map[string]int{}
+	for n, d := range drives {
+		if err := eval.HazardVotes(ctx, uint64(n)+1, d.Samples(true), nil, votes); err != nil {
+			return nil, err
+		}
 		rows += len(d.Rows)
 		if n := len(d.Rows); n > 0 {
 			hours += float64(d.Rows[n-1].Sample.T-d.Rows[0].Sample.T) / 3.6e6
@@ -295,7 +299,7 @@ func Run(_ context.Context, cfg eval.Options) (*eval.Report, error) {
 		s := scores[k]
 		table.Row(fmt.Sprintf("%d %s", k+1, det.name), s.Found, s.Missed, s.False, s.Precision(), s.Recall(), float64(s.False)/hours)
 	}
-	rep.Tables = []*eval.Table{labels, list, table}
+	rep.Tables = []*eval.Table{labels, list, table, eval.VotesTable(votes)}
 	return rep, nil
 }
 

@@ -147,14 +147,14 @@ func abs(v int64) int64 { return max(v, -v) }
 // Span is a time during which something holds.
 type Span struct{ FromMS, ToMS int64 }
 
-// Wet are the spans during which the samples say that the road is wet, as the learners take
-// it: the wipers run.
+// Wet are the spans during which the samples say that the road is wet, as package limit
+// takes it: the wipers run steadily.
 func Wet(samples []telemetry.Sample) []Span {
 	var spans []Span
 	open := false
 	for i := range samples {
 		s := &samples[i]
-		wet := s.Has&telemetry.HasWiper != 0 && s.Wiper != telemetry.WiperOff
+		wet := s.Has&telemetry.HasWiper != 0 && s.Wiper >= telemetry.WiperSlow
 		switch {
 		case wet && open:
 			spans[len(spans)-1].ToMS = s.T
@@ -167,7 +167,7 @@ func Wet(samples []telemetry.Sample) []Span {
 }
 
 // Run reads a folder.
-func Run(_ context.Context, cfg eval.Options) (*eval.Report, error) {
+func Run(ctx context.Context, cfg eval.Options) (*eval.Report, error) {
 	files, err := eval.Find(cfg.Dir, "*.json")
 	if err != nil {
 		return nil, err
@@ -203,13 +203,17 @@ func Run(_ context.Context, cfg eval.Options) (*eval.Report, error) {
 		}
 		signals.Row(f.name, n, eval.Share(n, len(samples)))
 	}
-	rep.Tables = []*eval.Table{table, signals, wetTable(records, samples), brakeTable(records, samples)}
+	votes := map[string]int{}
+	if err := eval.HazardVotes(ctx, 1, samples, nil, votes); err != nil {
+		return nil, err
+	}
+	rep.Tables = []*eval.Table{table, signals, wetTable(records, samples), brakeTable(records, samples), eval.VotesTable(votes)}
 	return rep, nil
 }
 
 // wetTable sets the wipers' own records against what the samples say.
 func wetTable(records []Record, samples []telemetry.Sample) *eval.Table {
-	t := eval.NewTable("Wet road, as learners take it", "FROM (UTC)", "to", "seconds", "samples", "wiper records on", "off")
+	t := eval.NewTable("Wet road, as the learning of limits takes it", "FROM (UTC)", "to", "seconds", "samples", "wiper records on", "off")
 	t.Text(1)
 	for _, s := range Wet(samples) {
 		n, on, off := 0, 0, 0

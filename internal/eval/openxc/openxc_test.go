@@ -75,7 +75,7 @@ func TestSamples(t *testing.T) {
 
 func TestWet(t *testing.T) {
 	var samples []telemetry.Sample
-	for i, w := range []telemetry.Wiper{0, 2, 2, 0, 1, 0} {
+	for i, w := range []telemetry.Wiper{0, 2, 2, 1, 3, 0} {
 		samples = append(samples, telemetry.Sample{T: int64(i), Has: telemetry.HasWiper, Wiper: w})
 	}
 	got := Wet(samples)
