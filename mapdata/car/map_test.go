@@ -124,19 +124,20 @@ type world struct {
 	mu        sync.Mutex
 	fail      int    // status of every answer; 0: none fails
 	mapped    string // version of the map
+	box       [4]float64
 	requests  int
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	s := &store{objects: map[string][]byte{}, items: map[string][]byte{}, versions: map[string]int64{}, at: map[uint64]int64{}}
-	w := &world{store: s, t: t, publisher: tile.NewPublisher(s, liveStore{s}), mapped: "one"}
+	w := &world{store: s, t: t, publisher: tile.NewPublisher(s, liveStore{s}), mapped: "one", box: [4]float64{1.4, 42.4, 1.6, 42.6}}
 	w.handler = tile.NewHandler(tile.HandlerConfig{
 		Objects: s, Live: liveStore{s}, Hazards: s, PointerTTL: -1, HazardsEvery: 2 * time.Millisecond,
 		Manifest: func() (road.Manifest, bool) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			return road.Manifest{Version: w.mapped, BBox: [4]float64{1.4, 42.4, 1.6, 42.6}}, true
+			return road.Manifest{Version: w.mapped, BBox: w.box}, true
 		},
 	})
 	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -277,8 +278,8 @@ func TestRefresh(t *testing.T) {
 	w.setMap("two")
 	before = m.Traffic()
 	refresh(t, m)
-	if string(m.Roads(here)) != "roads one" {
-		t.Error("the roads are gone")
+	if string(m.Roads(here)) != "roads one" || m.Traffic().Requests != before.Requests+9 {
+		t.Error("the roads are gone, or were fetched though they are the same")
 	}
 	w.roads(here, "three", "roads three")
 	w.setMap("three")
@@ -286,6 +287,12 @@ func TestRefresh(t *testing.T) {
 	if string(m.Roads(here)) != "roads three" {
 		t.Errorf("%q", m.Roads(here))
 	}
+}
+
+func (w *world) setBox(box [4]float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.box = box
 }
 
 func (w *world) setMap(version string) {
@@ -398,7 +405,12 @@ func TestBounds(t *testing.T) {
 	}
 	refresh(t, m)
 	for _, cfg := range []car.Config{
-		{}, {BaseURL: "ftp://x"}, {BaseURL: "http://"}, {BaseURL: "http://x", MaxTiles: 8}, {BaseURL: "http://x", MaxTiles: 257}, {BaseURL: "http://x", Speeds: -1},
+		{},
+		{BaseURL: "ftp://x"},
+		{BaseURL: "http://"},
+		{BaseURL: "http://x", MaxTiles: 8},
+		{BaseURL: "http://x", MaxTiles: 257},
+		{BaseURL: "http://x", Speeds: -1},
 		{BaseURL: "http://\x7f"},
 	} {
 		if _, err := car.New(cfg); err == nil {

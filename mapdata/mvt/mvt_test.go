@@ -218,3 +218,37 @@ func BenchmarkTileOf1000(b *testing.B) {
 	}
 	b.SetBytes(int64(len(e.Bytes())))
 }
+
+func TestPoint(t *testing.T) {
+	e := mvt.NewEncoder()
+	e.Begin(tile, 0)
+	e.BeginLayer("hazards")
+	want := map[float64]orb.Point{1: {0, 0}, 2: {4095, 17}, 3: {-63, 4159}, 4: {1000, 1000}}
+	for id, p := range want {
+		if !e.Point(uint64(id), in(tile, p[0], p[1])) {
+			t.Errorf("%v is not in the tile", p)
+		}
+		e.Uint("n", uint64(id))
+	}
+	for _, p := range []orb.Point{{-66, 0}, {0, 4162}, {9000, 9000}} {
+		if e.Point(9, in(tile, p[0], p[1])) {
+			t.Errorf("%v is in the tile", p)
+		}
+	}
+	if !e.Line(5, shape(tile, 10, 10, 20, 20), false) || e.EndLayer() != 5 {
+		t.Error("a line after points")
+	}
+	layers, err := orbmvt.Unmarshal(e.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range layers[0].Features {
+		if p, ok := f.Geometry.(orb.Point); ok {
+			if id := f.ID.(float64); p != want[id] || f.Properties["n"] != id {
+				t.Errorf("%v: %v, want %v", id, p, want[id])
+			}
+		} else if f.ID != 5.0 {
+			t.Errorf("%v is a %T", f.ID, f.Geometry)
+		}
+	}
+}

@@ -80,13 +80,13 @@ func edges(tb testing.TB, s *road.Store, id tile.ID) []road.Edge {
 // someLimits knows every third edge.
 func someLimits(es []road.Edge) func(road.Edge) (limit.Limit, bool) {
 	return func(e road.Edge) (limit.Limit, bool) {
-		switch i := slices.Index(es, e); {
-		case i%3 == 0:
+		switch slices.Index(es, e) % 3 {
+		case 0:
 			return limit.Limit{
 				Edge: e, KMH: 30, Posterior: 0.987, Vehicles: 12,
 				Variants: []limit.Variant{{KMH: 20, Wet: true}, {KMH: 10, FromHour: 22, ToHour: 6}},
 			}, true
-		case i%3 == 1:
+		case 1:
 			return limit.Limit{Edge: e, Posterior: 0.6, Vehicles: 2}, true // may not be published
 		default:
 			return limit.Limit{}, false

@@ -51,7 +51,7 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, p)
 		return
 	}
-	c, err := h.hazards.join(filter, since, h.cfg.MaxStreams)
+	c, err := h.hazards.join(filter, since, h.cfg.MaxStreams) //nolint:contextcheck // what it starts serves all clients, and ends with the last
 	switch {
 	case errors.Is(err, errFull):
 		problem.Write(w, &problem.Problem{Kind: problem.Overloaded, RetryAfter: 10 * time.Second, Detail: "Too many streams are open; ask /v1/tiles:delta instead."})

@@ -122,7 +122,7 @@ func open(t *testing.T, server *httptest.Server, query, last string) *stream {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { res.Body.Close() })
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" || res.Header.Get("Access-Control-Allow-Origin") != "*" {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" || res.Header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Fatalf("%d %v", res.StatusCode, res.Header)
 	}
 	return &stream{t: t, r: bufio.NewReader(res.Body), body: res.Body}
@@ -244,7 +244,7 @@ func TestStreamFilters(t *testing.T) {
 		}
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
-		if res.StatusCode != 400 || !strings.Contains(string(body), "expected") {
+		if res.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "expected") {
 			t.Errorf("%s: %d %s", query, res.StatusCode, body)
 		}
 	}
@@ -262,7 +262,7 @@ func TestStreamBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	res.Body.Close()
-	if res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
+	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
 		t.Errorf("a third: %d", res.StatusCode)
 	}
 	// The source failing for a while loses nothing.
@@ -280,7 +280,7 @@ func TestStreamBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	res.Body.Close()
-	if res.StatusCode != 503 {
+	if res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("while draining: %d", res.StatusCode)
 	}
 }

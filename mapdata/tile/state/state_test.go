@@ -3,10 +3,10 @@ package state_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -141,7 +141,7 @@ func TestAnySequence(t *testing.T) {
 				if rng.IntN(3) == 0 {
 					delete(truth, key)
 				} else {
-					truth[key] = fmt.Sprint(rng.IntN(3))
+					truth[key] = strconv.Itoa(rng.IntN(3))
 				}
 			}
 			s = s.Advance(current, records(truth), horizon)

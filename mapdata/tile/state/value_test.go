@@ -37,7 +37,8 @@ func TestSpeedValue(t *testing.T) {
 
 func TestLimitValue(t *testing.T) {
 	for _, l := range []state.Limit{
-		{KMH: 50}, {KMH: road.Unlimited, Learned: true},
+		{KMH: 50},
+		{KMH: road.Unlimited, Learned: true},
 		{KMH: 100, Learned: true, Variants: []state.Variant{{KMH: 80, Wet: true}, {KMH: 30, FromHour: 22, ToHour: 6}}},
 	} {
 		got, err := state.DecodeLimit(state.AppendLimit(nil, l))
