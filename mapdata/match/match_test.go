@@ -67,6 +67,20 @@ func andorra(tb testing.TB) (*road.Store, *road.Graph) {
 	return store, graph
 }
 
+// TestAndorra runs what needs a real map, which takes long to import, on one.
+func TestAndorra(t *testing.T) {
+	store, graph := andorra(t)
+	for name, test := range map[string]func(*testing.T, *road.Store, *road.Graph){
+		"accuracy":                     accuracy,
+		"batches agree with the whole": batchesAgreeWithTheWhole,
+		"long drive":                   longDrive,
+		"allocates nothing":            allocatesNothing,
+		"the graph is small":           graphIsSmall,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, store, graph) })
+	}
+}
+
 // truth is where a simulated sample was taken.
 type truth struct {
 	edge  road.Edge
@@ -128,8 +142,8 @@ func inBatches(tb testing.TB, m *match.Matcher, samples []telemetry.Sample, out 
 	}
 }
 
-func TestAccuracyOverAndorra(t *testing.T) {
-	store, graph := andorra(t)
+func accuracy(t *testing.T, store *road.Store, graph *road.Graph) {
+	t.Helper()
 	tests := map[string]struct {
 		has        telemetry.Field
 		batch      int
@@ -145,7 +159,7 @@ func TestAccuracyOverAndorra(t *testing.T) {
 			m := match.New(store)
 			out := make([]match.Result, 600)
 			var all, allRight, inner, right, segment, missed int
-			for range 100 {
+			for range 50 {
 				samples, truths := drive(graph, r, 600)
 				for i := range samples {
 					samples[i].Has = tt.has
@@ -181,9 +195,9 @@ func TestAccuracyOverAndorra(t *testing.T) {
 	}
 }
 
-// TestBatchesAgreeWithTheWhole cuts drives into batches with lead-in, at every place.
-func TestBatchesAgreeWithTheWhole(t *testing.T) {
-	store, graph := andorra(t)
+// batchesAgreeWithTheWhole cuts drives into batches with lead-in, at every place.
+func batchesAgreeWithTheWhole(t *testing.T, store *road.Store, graph *road.Graph) {
+	t.Helper()
 	r := rand.New(rand.NewPCG(3, 5))
 	m := match.New(store)
 	whole, cut := make([]match.Result, 300), make([]match.Result, 300)
@@ -211,13 +225,13 @@ func TestBatchesAgreeWithTheWhole(t *testing.T) {
 	}
 }
 
-// TestLongDrive is decoded in windows; what is found is what one window finds of any part.
-func TestLongDrive(t *testing.T) {
-	store, graph := andorra(t)
+// longDrive is decoded in windows; what is found is what one window finds of any part.
+func longDrive(t *testing.T, store *road.Store, graph *road.Graph) {
+	t.Helper()
 	r := rand.New(rand.NewPCG(17, 1))
 	var samples []telemetry.Sample
-	for len(samples) < 5000 {
-		samples, _ = drive(graph, r, 10_000)
+	for len(samples) < 3000 {
+		samples, _ = drive(graph, r, 4000)
 	}
 	m := match.New(store)
 	whole, part := make([]match.Result, len(samples)), make([]match.Result, 200)
@@ -242,8 +256,8 @@ func TestLongDrive(t *testing.T) {
 	}
 }
 
-func TestMatchAllocatesNothing(t *testing.T) {
-	store, graph := andorra(t)
+func allocatesNothing(t *testing.T, store *road.Store, graph *road.Graph) {
+	t.Helper()
 	samples, _ := drive(graph, rand.New(rand.NewPCG(1, 1)), 300)
 	bare := slices.Clone(samples)
 	for i := range bare {
@@ -267,9 +281,9 @@ func TestMatchAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestGraphIsSmall bounds what a directed edge occupies in memory.
-func TestGraphIsSmall(t *testing.T) {
-	store, graph := andorra(t)
+// graphIsSmall bounds what a directed edge occupies in memory.
+func graphIsSmall(t *testing.T, store *road.Store, graph *road.Graph) {
+	t.Helper()
 	edges := 0
 	for i := range road.Index(graph.NumIndexes()) {
 		if graph.Allowed(i) {

@@ -10,7 +10,7 @@ import (
 
 const (
 	cellM    = 64
-	minCells = 1 << 11 // beyond it, or one a point if that is more, cells get larger
+	minCells = 1 << 8 // beyond it, or one a point if that is more, cells get larger
 )
 
 // Span is a straight piece of a shape, between two neighbouring points, with the
