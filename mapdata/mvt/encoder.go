@@ -51,8 +51,14 @@ type Encoder struct {
 	features []byte
 	keyIndex map[string]uint32
 	keys     []string
-	valIndex map[value]uint32
+	hint     int         // place of the key that follows the last one, as a rule
+	last     []lastValue // of each key
 	values   []value
+	texts    map[string]uint32 // places in values
+	doubles  map[uint64]uint32
+	uints    map[uint64]uint32
+	small    [smallUints]uint32 // of the least numbers; place plus one
+	bools    [2]uint32          // place plus one
 	count    int
 
 	open  bool // a feature is being written
@@ -64,7 +70,21 @@ type Encoder struct {
 	keep  []bool
 	stack []span
 	run   [][2]int32
-	last  [2]int32 // cursor of the geometry
+	at    [2]int32 // cursor of the geometry
+}
+
+// What most properties' values are is found without a map: numbers below smallUints by a
+// table. Those from unshared are ids, which hardly come twice: they are not looked for.
+const (
+	smallUints = 256
+	unshared   = 1 << 32
+)
+
+// lastValue is the value that a key had last, and its place.
+type lastValue struct {
+	value
+	place uint32
+	known bool
 }
 
 // value is one property value: the kind is its field number.
@@ -76,7 +96,10 @@ type value struct {
 
 // NewEncoder is an Encoder.
 func NewEncoder() *Encoder {
-	return &Encoder{keyIndex: make(map[string]uint32), valIndex: make(map[value]uint32)}
+	return &Encoder{
+		keyIndex: make(map[string]uint32), texts: make(map[string]uint32),
+		doubles: make(map[uint64]uint32), uints: make(map[uint64]uint32),
+	}
 }
 
 // Begin starts a tile. Lines get simplified by Douglas and Peucker's method so that they
@@ -89,9 +112,12 @@ func (e *Encoder) Begin(t geo.Tile, tolerance float64) {
 // BeginLayer starts a layer.
 func (e *Encoder) BeginLayer(name string) {
 	e.name, e.features, e.count = name, e.features[:0], 0
-	e.keys, e.values = e.keys[:0], e.values[:0]
+	e.keys, e.values, e.last = e.keys[:0], e.values[:0], e.last[:0]
 	clear(e.keyIndex)
-	clear(e.valIndex)
+	clear(e.texts)
+	clear(e.doubles)
+	clear(e.uints)
+	e.small, e.bools = [smallUints]uint32{}, [2]uint32{}
 }
 
 // Line starts a feature: the shape, or its mirror if reverse is set, clipped to the tile
@@ -111,12 +137,12 @@ func (e *Encoder) Line(id uint64, shape []geo.Point, reverse bool) bool {
 		e.simplify()
 	}
 	e.geom = e.geom[:0]
-	e.last = [2]int32{}
+	e.at = [2]int32{}
 	e.clip()
 	if len(e.geom) == 0 {
 		return false
 	}
-	e.open, e.kind, e.id, e.tags = true, lineString, id, e.tags[:0]
+	e.open, e.kind, e.id, e.tags, e.hint = true, lineString, id, e.tags[:0], 0
 	return true
 }
 
@@ -129,9 +155,9 @@ func (e *Encoder) Point(id uint64, p geo.Point) bool {
 		return false
 	}
 	e.geom = append(e.geom[:0], 1<<3|1) // MoveTo, once
-	e.last = [2]int32{}
+	e.at = [2]int32{}
 	e.move(v.round())
-	e.open, e.kind, e.id, e.tags = true, point, id, e.tags[:0]
+	e.open, e.kind, e.id, e.tags, e.hint = true, point, id, e.tags[:0], 0
 	return true
 }
 
@@ -156,20 +182,67 @@ func (e *Encoder) Double(key string, v float64) {
 }
 
 func (e *Encoder) tag(key string, v value) {
-	k, ok := e.keyIndex[key]
-	if !ok {
-		k = uint32(len(e.keys))
-		e.keyIndex[key] = k
-		e.keys = append(e.keys, key)
-	}
-	n, ok := e.valIndex[v]
-	if !ok {
-		n = uint32(len(e.values))
-		e.valIndex[v] = n
-		e.values = append(e.values, v)
+	k := e.key(key)
+	last := &e.last[k]
+	if !last.known || last.value != v {
+		*last = lastValue{v, e.place(v), true}
 	}
 	e.tags = protowire.AppendVarint(e.tags, uint64(k))
-	e.tags = protowire.AppendVarint(e.tags, uint64(n))
+	e.tags = protowire.AppendVarint(e.tags, uint64(last.place))
+}
+
+// key is the place of a key, as a rule the one after the last.
+func (e *Encoder) key(key string) int {
+	if e.hint >= len(e.keys) || e.keys[e.hint] != key {
+		k, ok := e.keyIndex[key]
+		if !ok {
+			k = uint32(len(e.keys))
+			e.keyIndex[key] = k
+			e.keys = append(e.keys, key)
+			e.last = append(e.last, lastValue{})
+		}
+		e.hint = int(k)
+	}
+	e.hint++
+	return e.hint - 1
+}
+
+// place is the place of a value.
+func (e *Encoder) place(v value) uint32 {
+	switch {
+	case v.kind == valueUint && v.num < smallUints:
+		return e.tabled(&e.small[v.num], v)
+	case v.kind == valueUint && v.num >= unshared:
+		e.values = append(e.values, v)
+		return uint32(len(e.values) - 1)
+	case v.kind == valueUint:
+		return placeIn(e, e.uints, v.num, v)
+	case v.kind == valueBool:
+		return e.tabled(&e.bools[v.num&1], v)
+	case v.kind == valueDouble:
+		return placeIn(e, e.doubles, v.num, v)
+	default:
+		return placeIn(e, e.texts, v.str, v)
+	}
+}
+
+// tabled is the place of a value that has an entry of its own.
+func (e *Encoder) tabled(entry *uint32, v value) uint32 {
+	if *entry == 0 {
+		e.values = append(e.values, v)
+		*entry = uint32(len(e.values))
+	}
+	return *entry - 1
+}
+
+func placeIn[K comparable](e *Encoder, in map[K]uint32, key K, v value) uint32 {
+	n, ok := in[key]
+	if !ok {
+		n = uint32(len(e.values))
+		in[key] = n
+		e.values = append(e.values, v)
+	}
+	return n
 }
 
 func (e *Encoder) closeFeature() {

@@ -143,9 +143,9 @@ func (e *Encoder) endRun() {
 
 // move appends a point relative to the cursor.
 func (e *Encoder) move(p [2]int32) {
-	e.geom = protowire.AppendVarint(e.geom, uint64(zigzag(p[0]-e.last[0])))
-	e.geom = protowire.AppendVarint(e.geom, uint64(zigzag(p[1]-e.last[1])))
-	e.last = p
+	e.geom = protowire.AppendVarint(e.geom, uint64(zigzag(p[0]-e.at[0])))
+	e.geom = protowire.AppendVarint(e.geom, uint64(zigzag(p[1]-e.at[1])))
+	e.at = p
 }
 
 func zigzag(v int32) uint32 { return uint32(v<<1) ^ uint32(v>>31) }

@@ -348,15 +348,19 @@ func BenchmarkBuildLimits(b *testing.B) {
 	_, store := andorra(b)
 	id := geo.FromQuadkey(14, busy(b, store).Quadkey)
 	limits := tile.NewLimits(store)
+	n := 0
 	learned := func(e road.Edge) (limit.Limit, bool) {
+		n++
 		return limit.Limit{Edge: e, KMH: 30, Posterior: 0.99, Vehicles: 5}, true
 	}
 	b.ReportAllocs()
 	for b.Loop() {
+		n = 0
 		if _, err := limits.Build(b.Context(), id, learned); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric(float64(n), "edges")
 }
 
 func BenchmarkRecords(b *testing.B) {

@@ -125,10 +125,15 @@ func addLimitLine(e *mvt.Encoder, seg *road.Segment, against bool, l *limit.Limi
 // Records are what cars are told of a z14 tile, for Publisher.PublishLayer: the limit of each
 // edge that the tile owns, of the map too; learned is asked as in Build.
 func (s *Limits) Records(ctx context.Context, id ID, learned func(road.Edge) (limit.Limit, bool)) ([]Record, error) {
-	var all []Record
+	var (
+		all    []Record
+		values []byte // as in Speeds.Records
+	)
 	err := s.owned(ctx, id, func(seg road.Segment, against bool) {
 		if _, told, ok := limitOf(&seg, against, learned); ok {
-			all = append(all, Record{Key: state.EdgeKey(seg.ID.Edge(against)), Value: state.AppendLimit(nil, told)})
+			start := len(values)
+			values = state.AppendLimit(values, told)
+			all = append(all, Record{Key: state.EdgeKey(seg.ID.Edge(against)), Value: values[start:len(values):len(values)]})
 		}
 	})
 	if err != nil {

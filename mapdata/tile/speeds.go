@@ -139,7 +139,10 @@ func addSpeed(e *mvt.Encoder, key string, kmh float64) {
 // level of each edge that the tile owns; speed is asked as in Build. They change whenever
 // what speed says does, rounded: hysteresis is the caller's.
 func (s *Speeds) Records(ctx context.Context, id ID, speed func(road.Edge) (Speed, bool)) ([]Record, error) {
-	var all []Record
+	var (
+		all    []Record
+		values []byte // of many records: their slices stay where they are when it grows
+	)
 	err := s.owned(ctx, id, func(seg road.Segment, against bool) {
 		edge := seg.ID.Edge(against)
 		v, ok := speed(edge)
@@ -150,7 +153,9 @@ func (s *Speeds) Records(ctx context.Context, id ID, speed func(road.Edge) (Spee
 			KMH:   uint16(min(math.Round(v.KMH), state.MaxKMH)),
 			Level: uint8(Level(v.ratio(&seg, against))),
 		}
-		all = append(all, Record{Key: state.EdgeKey(edge), Value: state.AppendSpeed(nil, told)})
+		start := len(values)
+		values = state.AppendSpeed(values, told)
+		all = append(all, Record{Key: state.EdgeKey(edge), Value: values[start:len(values):len(values)]})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("speed records of tile %s: %w", id, err)
