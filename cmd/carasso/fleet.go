@@ -34,6 +34,7 @@ type fleetCmd struct {
 	Conns      int           `default:"1024" help:"Connections, and so requests in flight."`
 	Duplicates float64       `default:"0.005" help:"Share of batches that are sent again on purpose."`
 	Offline    float64       `default:"0.005" help:"Share of vehicles that are out of coverage at a time."`
+	Riders     int           `default:"5" help:"Vehicles that also keep a map of their own fresh, so that its traffic is known."`
 	BadCars    float64       `default:"0.01" help:"Share of vehicles with a broken GPS, clock or camera."`
 	FalseAlarm float64       `default:"0.0001" help:"Share of roads entered on which a hazard is reported that is none."`
 	WrongLimit float64       `default:"0.01" help:"Share of the map's speed limits that are wrong."`
@@ -49,6 +50,7 @@ func (c *fleetCmd) config() fleet.Config {
 	cfg.Vehicles, cfg.Rate, cfg.Duration, cfg.Seed = c.Vehicles, c.Rate, c.Duration, c.Seed
 	cfg.BatchSize, cfg.LeadIn, cfg.Format, cfg.Compression = c.BatchSize, c.LeadIn, c.Format, c.Compress
 	cfg.Gateway, cfg.MaxConns = c.Gateway, c.Conns
+	cfg.Riders = c.Riders
 	cfg.BadCars, cfg.FalseAlarms, cfg.WrongLimits = c.BadCars, c.FalseAlarm, c.WrongLimit
 	cfg.DuplicateShare, cfg.OfflineShare = c.Duplicates, c.Offline
 	cfg.Verify, cfg.VerifyTimeout = c.Verify, c.VerifyFor

@@ -18,6 +18,7 @@ import (
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/s3"
 	"github.com/carasso/carasso/mapdata/release"
+	"github.com/carasso/carasso/mapdata/road"
 )
 
 // releaseCmd groups what is done with releases of the map.
@@ -270,20 +271,20 @@ func told(l *release.LimitRow) string {
 	if l == nil {
 		return "not learned"
 	}
-	s := fmt.Sprintf("%d km/h", l.KMH)
-	if l.KMH == 255 {
-		s = "no limit"
+	s := fmt.Appendf(nil, "%d km/h", l.KMH)
+	if l.KMH == road.Unlimited {
+		s = []byte("no limit")
 	}
 	for _, v := range l.Variants {
-		s += fmt.Sprintf(", %d", v.KMH)
+		s = fmt.Appendf(s, ", %d", v.KMH)
 		if v.Wet {
-			s += " when wet"
+			s = append(s, " when wet"...)
 		}
 		if v.FromHour != v.ToHour {
-			s += fmt.Sprintf(" from %d to %d h", v.FromHour, v.ToHour)
+			s = fmt.Appendf(s, " from %d to %d h", v.FromHour, v.ToHour)
 		}
 	}
-	return s + fmt.Sprintf(" (map %d)", l.MapKMH)
+	return string(fmt.Appendf(s, " (map %d)", l.MapKMH))
 }
 
 // releaseExportCmd writes an archive.

@@ -41,6 +41,8 @@ type Config struct {
 	Gateway     bool   // one gateway credential for all, vehicle_id in the batches
 	Altitude    bool   // report a plausible altitude
 
+	Riders int // vehicles that also keep a map of their own fresh, from Management, 0 to 1,000; default 0
+
 	Destinations int           // trip ends known to the router, 1 to 4,096; default 256, fewer on huge maps
 	DayStart     time.Duration // time of day at the start, 0 to 24 h; < 0 = follow the clock (UTC); default 8 h
 	GPSSigmaM    float64       // standard deviation of each position axis, m; default 4
@@ -104,6 +106,7 @@ func (c Config) Validate() error {
 		c.Duration.Seconds()*c.batchRate())
 	check(c.MaxConns >= 1 && c.MaxConns <= 20000, "max_conns", "1 to 20000", c.MaxConns)
 	check(c.MaxBuffered >= c.MaxConns && c.MaxBuffered <= 1<<22, "max_buffered", "max_conns to 4194304", c.MaxBuffered)
+	check(c.Riders >= 0 && c.Riders <= 1000, "riders", "0 to 1000", c.Riders)
 	check(c.Timeout >= 100*time.Millisecond, "timeout", "at least 100ms", c.Timeout)
 	check(!c.Verify || c.VerifyTimeout >= time.Second, "verify_timeout", "at least 1s", c.VerifyTimeout)
 	return errors.Join(errs...)

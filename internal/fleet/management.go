@@ -195,6 +195,9 @@ func (m *managementClient) ask(ctx context.Context, method, path string, body []
 	if err != nil {
 		return fmt.Errorf("%s: read the answer: %w", what, err)
 	}
+	if res.StatusCode == http.StatusNotFound {
+		return fmt.Errorf("%s: %w", what, errNotOffered)
+	}
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s: status %d: %s", what, res.StatusCode, bytes.TrimSpace(data[:min(len(data), 300)]))
 	}

@@ -13,6 +13,7 @@ type Limit struct {
 	Varies  bool  // another one holds under a condition:
 	OtherIs uint8 // this one,
 	Wet     bool  // on a wet road, else by night: from NightFrom to NightTo
+	Sign    bool  // one stands at its start, wherever one comes from
 }
 
 // The local solar hours between which a limit for the night holds.
@@ -133,7 +134,7 @@ func wrongKMH(kmh uint8, salt uint64) uint8 {
 // Limit is the truth about the limit of arc i.
 func (s *Simulation) Limit(i int32) Limit {
 	p := s.world.posted
-	l := Limit{KMH: p.kmh[i], MapKMH: p.mapKMH[i]}
+	l := Limit{KMH: p.kmh[i], MapKMH: p.mapKMH[i], Sign: p.repeated[i]}
 	for _, v := range p.varying {
 		if v.arc == i {
 			l.Varies, l.OtherIs, l.Wet = true, v.kmh, v.wet

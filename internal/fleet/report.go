@@ -19,6 +19,7 @@ type Report struct {
 	P50, P95, P99 time.Duration // from writing a request to its answer, any status; to 3 %
 	MaxLag        time.Duration // how far sending was behind the schedule at worst
 	EndLag        time.Duration // how far at the end: > 0 means that the target is too slow for the rate
+	Riding        Riding        // what the vehicles with a map of their own cost
 	Checks        []Check       // of verification; empty when off
 }
 
@@ -54,6 +55,12 @@ func (r *Report) WriteTable(w io.Writer) error {
 	line("sent\t%.1f MB\t%d repeats, %d answers missing, %d duplicates on purpose", float64(r.BytesSent)/1e6, r.Retries, r.Broken, r.Duplicates)
 	line("refused for now\t%s\trejected for good: %s", byStatus(r.Refused), byStatus(r.Rejected))
 	line("behind schedule\t%s at the end\t%s at worst", short(r.EndLag), short(r.MaxLag))
+	if g := &r.Riding; g.Cars > 0 {
+		first := g.Loaded.Total()
+		down, up := g.PerCarHour()
+		line("map kept by %d cars\tfirst load %.1f kB a car\tthen %.0f kB down, %.0f kB up per car-hour, by %s",
+			g.Cars, float64(first.Down)/float64(g.Cars)/1e3, down/1e3, up/1e3, g.byLayer())
+	}
 	if len(r.Checks) > 0 {
 		line("")
 		line("CHECK\tEXPECTED\tFOUND\tOK\t")

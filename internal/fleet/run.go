@@ -61,9 +61,13 @@ func Run(ctx context.Context, cfg Config, deps Deps) (Report, error) {
 	sending, stopSending := context.WithCancel(ctx)
 	defer stopSending()
 	d := driver{cfg: cfg, sim: sim, encoder: encoder, tokens: tokens, started: started}
+	if d.riders, err = ride(ctx, min(cfg.Riders, cfg.Vehicles), cfg.management(), cfg.Duration, deps.Logger); err != nil {
+		return r, err
+	}
 	d.sender = newSender(cfg, newDialer(target, cfg.Timeout), d.started, kept)
 	stopProgress := d.showProgress(ctx, deps)
 	err = d.drive(sending)
+	r.Riding = d.riders.stop()
 	r.Elapsed, r.EndLag = time.Since(d.started), time.Duration(d.lag.Load())
 	if err == nil {
 		err = d.drain(sending)
@@ -77,7 +81,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (Report, error) {
 		return r, err
 	}
 	deps.Logger.InfoContext(ctx, "fleet verifies", "accepted_batches", r.Accepted, "accepted_samples", r.Samples)
-	r.Checks, err = v.verify(ctx, kept, &r)
+	r.Checks, err = v.verify(ctx, kept, sim, started, &r)
 	if err != nil {
 		return r, err
 	}
@@ -123,6 +127,7 @@ type driver struct {
 	encoder *requestEncoder
 	tokens  []string // one for each vehicle, or one for all
 	sender  *sender
+	riders  *riders // nil: none
 	started time.Time
 	lag     atomic.Int64 // ns behind the schedule
 	maxLag  time.Duration
@@ -171,6 +176,7 @@ func (d *driver) take(ctx context.Context, now time.Duration) error {
 			d.sender.giveBack(j)
 			continue
 		}
+		d.riders.moved(&u)
 		token := d.tokens[0]
 		if !d.cfg.Gateway {
 			token = d.tokens[u.Vehicle]

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -19,6 +20,8 @@ type verifier struct {
 	before account
 	// beforeMeans is what the map knew of the buckets that the first batches may tell of.
 	beforeMeans map[int64]map[uint64]learned
+	// beforeLimits are the limits that were learned before; nil if the API does not tell.
+	beforeLimits map[uint64]learnedLimit
 }
 
 // pollEvery is how often the ledger is asked whether it is drained.
@@ -41,12 +44,15 @@ func newVerifier(ctx context.Context, cfg Config, deps Deps) (*verifier, error) 
 			return nil, fmt.Errorf("fleet: the map before the run: %w", err)
 		}
 	}
+	if v.beforeLimits, err = v.client.limits(ctx, v.net); err != nil && !errors.Is(err, errNotOffered) {
+		return nil, fmt.Errorf("fleet: the limits before the run: %w", err)
+	}
 	return v, nil
 }
 
 // verify waits until the pipeline has drained, then checks. An error means that it
 // could not check; differences are in the checks.
-func (v *verifier) verify(ctx context.Context, kept *record, r *Report) ([]Check, error) {
+func (v *verifier) verify(ctx context.Context, kept *record, sim *Simulation, started time.Time, r *Report) ([]Check, error) {
 	defer v.client.close()
 	deadline := time.Now().Add(v.cfg.VerifyTimeout)
 	if _, err := v.drained(ctx, deadline, false); err != nil {
@@ -77,7 +83,11 @@ func (v *verifier) verify(ctx context.Context, kept *record, r *Report) ([]Check
 	if err != nil {
 		return nil, err
 	}
-	return append(checks, speeds...), nil
+	learned, err := v.checkLearned(ctx, sim, started)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(checks, speeds...), learned...), nil
 }
 
 // drained polls the ledger until nothing is in flight (with claims: and all counts

@@ -148,11 +148,11 @@ func (c *creation) run(ctx context.Context) (*Manifest, bool, error) {
 
 // name is a hash of everything, evidence included.
 func (c *creation) name(layers []Layer, r *rows) string {
-	all := c.roads.Version() + hashRows(r.limits) + hashRows(r.speeds) + hashRows(r.errors)
+	all := fmt.Appendf(nil, "%s %s %s %s\n", c.roads.Version(), hashRows(r.limits), hashRows(r.speeds), hashRows(r.errors))
 	for i := range layers {
-		all += layers[i].ID + layers[i].Hash
+		all = fmt.Appendf(all, "%s %s\n", layers[i].ID, layers[i].Hash)
 	}
-	return hashOf([]byte(all))
+	return hashOf(all)
 }
 
 // write stores rows, indexes, the manifest and the pointer, in this order.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/carasso/carasso/internal/eval"
@@ -97,26 +98,26 @@ func (r *run) scoreHazards(_ context.Context, report *eval.Report) error {
 	}
 	t := eval.NewTable("Hazards", "", all.String(), sound.String())
 	row := func(what string, f func(*hazardScore) string) { t.Row(what, f(scores[all]), f(scores[sound])) }
-	row("times that one was there, passed by ≥ 3 cars", func(s *hazardScore) string { return fmt.Sprint(s.due) })
+	row("times that one was there, passed by ≥ 3 cars", func(s *hazardScore) string { return strconv.Itoa(s.due) })
 	row("  published, %", func(s *hazardScore) string { return percent(s.published, s.due) })
 	row("  published within 3 passing cars, %", func(s *hazardScore) string { return percent(s.prompt, s.due) })
 	row("  cars that had passed then: median, p90", func(s *hazardScore) string { return quantiles(s.cars, 0) })
 	row("  seconds since the first came upon it: median, p90", func(s *hazardScore) string { return quantiles(s.seconds, 0) })
-	row("published ones passed clean by ≥ 3 cars after their end", func(s *hazardScore) string { return fmt.Sprint(s.dueGone) })
+	row("published ones passed clean by ≥ 3 cars after their end", func(s *hazardScore) string { return strconv.Itoa(s.dueGone) })
 	row("  gone within 60 s of the third, %", func(s *hazardScore) string { return percent(s.gone, s.dueGone) })
 	row("  seconds from the third to the end: median, p90", func(s *hazardScore) string { return quantiles(s.lingered, 0) })
-	row("publications, by road and category", func(s *hazardScore) string { return fmt.Sprint(s.places) })
-	row("  of fog or heavy rain, which is everywhere then", func(s *hazardScore) string { return fmt.Sprint(s.everywhere) })
-	row("  of another category than is there", func(s *hazardScore) string { return fmt.Sprint(s.other) })
-	row("  on a road that touches the one", func(s *hazardScore) string { return fmt.Sprint(s.beside) })
-	row("  where nothing is", func(s *hazardScore) string { return fmt.Sprint(s.falsely) })
-	row("road-hours driven (cell-hours)", func(s *hazardScore) string { return fmt.Sprint(r.hazards[all].hours) })
+	row("publications, by road and category", func(s *hazardScore) string { return strconv.Itoa(s.places) })
+	row("  of fog or heavy rain, which is everywhere then", func(s *hazardScore) string { return strconv.Itoa(s.everywhere) })
+	row("  of another category than is there", func(s *hazardScore) string { return strconv.Itoa(s.other) })
+	row("  on a road that touches its road, or comes within 30 m", func(s *hazardScore) string { return strconv.Itoa(s.beside) })
+	row("  where nothing is", func(s *hazardScore) string { return strconv.Itoa(s.falsely) })
+	row("road-hours driven (cell-hours)", func(s *hazardScore) string { return strconv.Itoa(r.hazards[all].hours) })
 	row("  false publications per 1,000", func(s *hazardScore) string { return fmt.Sprintf("%.3f", r.perThousand(s)) })
 	drives := 0
 	for _, times := range r.wrong {
 		drives += len(times)
 	}
-	row("wrong-way drivers on any class of road", func(*hazardScore) string { return fmt.Sprint(drives) })
+	row("wrong-way drivers on any class of road", func(*hazardScore) string { return strconv.Itoa(drives) })
 	row("  warnings of them, of those true", func(s *hazardScore) string { return fmt.Sprintf("%d, %d", s.wrongWay, s.wrongWayTrue) })
 	report.Tables = append(report.Tables, t)
 	if s := scores[all]; len(s.byCategory) > 0 {
@@ -264,7 +265,7 @@ func (r *run) explain(p *publication, s *hazardScore) {
 			return
 		case x.edge == p.edge:
 			same = true
-		case p.edge != 0 && r.ground.near(x.edge, p.edge), p.cell != 0 && r.nearCell(x.edge, p.cell):
+		case p.edge != 0 && (r.ground.near(x.edge, p.edge) || r.besideM(x.edge, p.edge) <= besideM), p.cell != 0 && r.nearCell(x.edge, p.cell):
 			beside = true
 		}
 	}
@@ -286,11 +287,10 @@ func (r *run) describe(p *publication) string {
 	if !ok {
 		return fmt.Sprintf("%s in cell %d by %d vehicles", p.category, p.cell, p.vehicles)
 	}
-	place, _ := r.ground.graph.PointAt(i, r.ground.graph.LengthM(i)/2)
 	nearest, what := math.Inf(1), telemetry.HazardUnknown
 	for _, x := range r.spells {
 		if k, ok := r.ground.truth.Find(x.edge); ok && x.fromMS <= p.fromMS && x.untilMS >= p.fromMS-explainedMS {
-			if d := distanceM(r.ground.truth.Shape(k), place); d < nearest {
+			if d := apartM(r.ground.truth.Shape(k), r.ground.graph.Shape(i)); d < nearest {
 				nearest, what = d, x.category
 			}
 		}
@@ -305,13 +305,35 @@ const heavyPercent = 60
 
 // everywhere reports whether the weather has been what a publication warns of.
 func (r *run) everywhere(p *publication) bool {
-	for ms := learn.MinuteStart(p.fromMS - explainedMS); ms <= p.fromMS; ms += learn.MinuteMS {
+	for ms := learn.MinuteStart(p.fromMS - explainedMS); ms <= p.fromMS+learn.MinuteMS; ms += learn.MinuteMS {
 		w := r.weather[ms]
 		if p.category == telemetry.ReducedVisibility && w.fog || p.category == telemetry.ExceptionalWeather && w.rainPercent > heavyPercent {
 			return true
 		}
 	}
 	return false
+}
+
+// besideM is how near a hazard's road another one may be that the matcher takes for it.
+const besideM = 30
+
+// besideM is how near an edge of the map comes to one of the truth.
+func (r *run) besideM(truth, onMap road.Edge) float64 {
+	i, ok1 := r.ground.truth.Find(truth)
+	k, ok2 := r.ground.graph.Find(onMap)
+	if !ok1 || !ok2 {
+		return math.Inf(1)
+	}
+	return apartM(r.ground.truth.Shape(i), r.ground.graph.Shape(k))
+}
+
+// apartM is how far apart two lines are, to stepM.
+func apartM(a, b []geo.Point) float64 {
+	best := math.Inf(1)
+	for _, p := range along(b) {
+		best = min(best, distanceM(a, p))
+	}
+	return best
 }
 
 // nearCell reports whether a cell is within 100 m of a road of the truth.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/carasso/carasso/internal/eval"
@@ -17,15 +18,20 @@ import (
 const enoughTraversals = 10
 
 // tallied is how many roads have what.
-type tallied struct{ roads, published, right int }
+type tallied struct {
+	roads, published, right int
+	publishedM, rightM      float64 // their length
+}
 
-func (t *tallied) add(published, right bool) {
+func (t *tallied) add(published, right bool, lengthM float64) {
 	t.roads++
 	if published {
 		t.published++
+		t.publishedM += lengthM
 	}
 	if right {
 		t.right++
+		t.rightM += lengthM
 	}
 }
 
@@ -41,13 +47,19 @@ type limitScore struct {
 	variants           int     // published, in all
 	variantsRight      int
 	byMain, byOther    tallied
+	signed, unsigned   tallied
+	short              tallied // shorter than 30 m: signs can't be told from their neighbours'
 	wrongEdges         []string
 }
 
-func (r *run) scoreLimits(_ context.Context, report *eval.Report) error {
+func (r *run) scoreLimits(ctx context.Context, report *eval.Report) error {
 	var scores [arms]limitScore
 	for a := range arms {
-		scores[a] = r.judgeLimits(a)
+		s, err := r.judgeLimits(ctx, a)
+		if err != nil {
+			return err
+		}
+		scores[a] = s
 	}
 	t := eval.NewTable(fmt.Sprintf("Speed limits, by directed road (driven ≥ %d times by sound cars)", enoughTraversals), "", all.String(), "PUBLISHED %", "RIGHT %", sound.String(), "PUBLISHED %", "RIGHT %")
 	row := func(what string, of func(*limitScore) tallied) {
@@ -57,21 +69,24 @@ func (r *run) scoreLimits(_ context.Context, report *eval.Report) error {
 	row("with a limit posted", func(s *limitScore) tallied { return s.all })
 	row("  main roads (a sign on most longer than 100 m)", func(s *limitScore) tallied { return s.byMain })
 	row("  other roads", func(s *limitScore) tallied { return s.byOther })
+	row("  with a sign at its start", func(s *limitScore) tallied { return s.signed })
+	row("  without one, unless the limit changes there", func(s *limitScore) tallied { return s.unsigned })
+	row("  shorter than 30 m", func(s *limitScore) tallied { return s.short })
 	row("  the map is right", func(s *limitScore) tallied { return s.mapRight })
 	row("  the map is wrong", func(s *limitScore) tallied { return s.mapWrong })
 	row("  the map knows none", func(s *limitScore) tallied { return s.mapSilent })
 	row("driven less often", func(s *limitScore) tallied { return s.seldom })
 	row("without a limit posted (right: none is published)", func(s *limitScore) tallied {
-		return tallied{s.unposted.roads, s.unposted.published, 0}
+		return tallied{roads: s.unposted.roads, published: s.unposted.published}
 	})
 	report.Tables = append(report.Tables, t)
 
 	v := eval.NewTable("Wrong limits of the map, and limits that vary", "", all.String(), sound.String())
 	both := func(what string, f func(*limitScore) string) { v.Row(what, f(&scores[all]), f(&scores[sound])) }
-	both("published limits that differ from the map's", func(s *limitScore) string { return fmt.Sprint(s.disagree) })
+	both("published limits that differ from the map's", func(s *limitScore) string { return strconv.Itoa(s.disagree) })
 	both("  of those right (precision), %", func(s *limitScore) string { return percent(s.rightly, s.disagree) })
 	both("wrong limits of the map found (recall), %", func(s *limitScore) string { return percent(s.mapWrong.right, s.mapWrong.roads) })
-	both("roads with a limit by night or when wet, driven ≥ 10 times under each", func(s *limitScore) string { return fmt.Sprint(s.varying.roads) })
+	both("roads with a limit by night or when wet, driven ≥ 10 times under each", func(s *limitScore) string { return strconv.Itoa(s.varying.roads) })
 	both("  found, %", func(s *limitScore) string { return percent(s.varying.right, s.varying.roads) })
 	both("variants published, of those true, %", func(s *limitScore) string {
 		return fmt.Sprintf("%d, %s", s.variants, percent(s.variantsRight, s.variants))
@@ -80,7 +95,7 @@ func (r *run) scoreLimits(_ context.Context, report *eval.Report) error {
 
 	s := &scores[all]
 	report.Aims = append(report.Aims,
-		eval.Aim{Name: "limits right where published", Want: 99, Got: share(s.all.right, s.all.published), Unit: "%", Places: 2, Least: true, Note: fmt.Sprintf("%d of %d roads", s.all.right, s.all.published)},
+		eval.Aim{Name: "limits right where published", Want: 99, Got: share(s.all.right, s.all.published), Unit: "%", Places: 2, Least: true, Note: fmt.Sprintf("%d of %d roads, %.2f %% of their length", s.all.right, s.all.published, 100*s.all.rightM/max(s.all.publishedM, 1))},
 		eval.Aim{Name: fmt.Sprintf("limits published where driven ≥ %d times", enoughTraversals), Want: 90, Got: share(s.all.published, s.all.roads), Unit: "%", Places: 1, Least: true, Note: fmt.Sprintf("%d of %d roads", s.all.published, s.all.roads)},
 		eval.Aim{Name: "wrong limits of the map found", Want: 90, Got: share(s.mapWrong.right, s.mapWrong.roads), Unit: "%", Places: 1, Least: true, Note: fmt.Sprintf("%d of %d roads", s.mapWrong.right, s.mapWrong.roads)},
 	)
@@ -90,10 +105,13 @@ func (r *run) scoreLimits(_ context.Context, report *eval.Report) error {
 	return nil
 }
 
+// shortRoadM is the length below which a road is counted as short.
+const shortRoadM = 30
+
 // maxListed bounds what is listed of a kind on standard error.
 const maxListed = 20
 
-func (r *run) judgeLimits(a arm) (s limitScore) {
+func (r *run) judgeLimits(ctx context.Context, a arm) (s limitScore, err error) {
 	byEdge := map[road.Edge][]learn.Evidence{}
 	for _, e := range r.evidence(a, learn.LimitEvidence) {
 		byEdge[road.Edge(e.Key)] = append(byEdge[road.Edge(e.Key)], e)
@@ -101,20 +119,35 @@ func (r *run) judgeLimits(a arm) (s limitScore) {
 	last := r.plan[len(r.plan)-1]
 	now := last.start.Add(last.length)
 	g := r.ground
+	passes := r.passesOf(a)
+	chain := limit.NewChain(g.roads, func(_ context.Context, e road.Edge) (limit.Known, error) {
+		k := limit.Known{Evidence: byEdge[e]}
+		if at, ok := g.graph.Find(e); ok {
+			k.Driven = r.binsOf(a, at)
+		}
+		for _, d := range passes[e] {
+			k.Passes = max(k.Passes, d.Vehicles.AtLeast())
+		}
+		return k, nil
+	}, now, limit.Config{})
 	seen := r.conditions()
 	for arc, at := range g.onMap {
 		if at == road.NoIndex || g.network.WrongWay(int32(arc)) || !g.graph.Allowed(at) {
 			continue
 		}
 		truth, edge := r.limits[arc], g.graph.Edge(at)
-		l := limit.Judge(edge, byEdge[edge], r.binsOf(a, at), limit.Prior{MapKMH: g.graph.LimitKMH(at), Class: g.graph.Class(at)}, now, limit.Config{})
+		l, err := chain.Limit(ctx, edge)
+		if err != nil {
+			return s, err
+		}
 		s.count(r, int32(arc), at, &truth, &l, seen)
 	}
-	return s
+	return s, nil
 }
 
 func (s *limitScore) count(r *run, arc int32, at road.Index, truth *fleet.Limit, l *limit.Limit, seen []underConditions) {
 	g := r.ground
+	length := g.graph.LengthM(at)
 	published, right := l.Published(), l.Published() && l.KMH == truth.KMH
 	for _, v := range l.Variants {
 		s.variants++
@@ -126,26 +159,34 @@ func (s *limitScore) count(r *run, arc int32, at road.Index, truth *fleet.Limit,
 	switch {
 	case truth.KMH == 0:
 		if often {
-			s.unposted.add(published, false)
+			s.unposted.add(published, false, length)
 		}
 		return
 	case !often:
-		s.seldom.add(published, right)
+		s.seldom.add(published, right, length)
 		return
 	}
-	s.all.add(published, right)
+	s.all.add(published, right, length)
 	if g.graph.Class(at) <= road.SecondaryLink {
-		s.byMain.add(published, right)
+		s.byMain.add(published, right, length)
 	} else {
-		s.byOther.add(published, right)
+		s.byOther.add(published, right, length)
+	}
+	if truth.Sign {
+		s.signed.add(published, right, length)
+	} else {
+		s.unsigned.add(published, right, length)
+	}
+	if length < shortRoadM {
+		s.short.add(published, right, length)
 	}
 	switch truth.MapKMH {
 	case 0:
-		s.mapSilent.add(published, right)
+		s.mapSilent.add(published, right, length)
 	case truth.KMH:
-		s.mapRight.add(published, right)
+		s.mapRight.add(published, right, length)
 	default:
-		s.mapWrong.add(published, right)
+		s.mapWrong.add(published, right, length)
 	}
 	if published && truth.MapKMH != 0 && l.KMH != truth.MapKMH {
 		s.disagree++
@@ -159,7 +200,7 @@ func (s *limitScore) count(r *run, arc int32, at road.Index, truth *fleet.Limit,
 	}
 	if c := seen[arc]; truth.Varies && c.usual >= enoughTraversals && c.other >= enoughTraversals {
 		found := slices.ContainsFunc(l.Variants, func(v limit.Variant) bool { return v.KMH == truth.OtherIs && v.Wet == truth.Wet })
-		s.varying.add(published, published && found && right)
+		s.varying.add(published, published && found && right, length)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/carasso/carasso/internal/eval"
 	"github.com/carasso/carasso/mapdata/geo"
@@ -44,13 +45,13 @@ func (r *run) scoreMapErrors(ctx context.Context, report *eval.Report) error {
 	}
 	t := eval.NewTable("Errors of the map", "", all.String(), sound.String())
 	row := func(what string, f func(*errorScore) string) { t.Row(what, f(scores[all]), f(scores[sound])) }
-	row("ways that the map lacks, driven by ≥ 10 sound cars a day", func(s *errorScore) string { return fmt.Sprint(s.removed) })
+	row("ways that the map lacks, driven by ≥ 10 sound cars a day", func(s *errorScore) string { return strconv.Itoa(s.removed) })
 	row("  found, %", func(s *errorScore) string { return percent(s.removedFound, s.removed) })
 	row("  of those shorter than 30 m: found of", func(s *errorScore) string { return fmt.Sprintf("%d of %d", s.shortFound, s.short) })
 	row("  suggested course off the true one, m: median, p90", func(s *errorScore) string { return quantiles(s.moved, 1) })
-	row("one-way ways the wrong way round, driven by ≥ 10", func(s *errorScore) string { return fmt.Sprint(s.flipped) })
+	row("one-way ways the wrong way round, driven by ≥ 10", func(s *errorScore) string { return strconv.Itoa(s.flipped) })
 	row("  found, %", func(s *errorScore) string { return percent(s.flippedFound, s.flipped) })
-	row("candidates", func(s *errorScore) string { return fmt.Sprint(s.candidates) })
+	row("candidates", func(s *errorScore) string { return strconv.Itoa(s.candidates) })
 	row("  false, %", func(s *errorScore) string { return percent(s.falsely, s.candidates) })
 	for k := maperror.MissingRoad; k <= maperror.WrongTurn; k++ {
 		row("  "+typeName(k)+": candidates, false", func(s *errorScore) string { return fmt.Sprintf("%d, %d", s.byType[k][0], s.byType[k][1]) })

@@ -140,6 +140,8 @@ type item struct {
 	bad     bool
 	dueMS   int64
 	batch   telemetry.Batch
+	samples []telemetry.Sample // the batch's
+	events  []telemetry.Event
 	truth   []fleet.Truth
 }
 
@@ -232,9 +234,10 @@ func (r *run) take(sim *fleet.Simulation, s session, last []int32, it *item) boo
 	}
 	it.vehicle, it.dueMS = u.Vehicle, u.DueMS
 	it.bad = sim.Fault(u.Vehicle) != fleet.Sound
-	samples, events := it.batch.Samples[:0], it.batch.Events[:0]
+	it.samples = append(it.samples[:0], u.Batch.Samples...) // the simulation reuses its own
+	it.events = append(it.events[:0], u.Batch.Events...)
 	it.batch = *u.Batch
-	it.batch.Samples, it.batch.Events = append(samples, u.Batch.Samples...), append(events, u.Batch.Events...)
+	it.batch.Samples, it.batch.Events = it.samples, it.events
 	it.truth = append(it.truth[:0], u.Truth...)
 	r.samples += int64(len(u.Truth))
 

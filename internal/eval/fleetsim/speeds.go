@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/carasso/carasso/internal/eval"
 	"github.com/carasso/carasso/mapdata/road"
@@ -40,7 +41,7 @@ func (r *run) scoreSpeeds(_ context.Context, report *eval.Report) error {
 	}
 	t := eval.NewTable("Mean speed of 15 minutes by directed road with ≥ 10 cars, against the truth of all cars", "", all.String(), sound.String())
 	row := func(what string, f func(*speedScore) string) { t.Row(what, f(&scores[all]), f(&scores[sound])) }
-	row("roads × quarters of an hour", func(s *speedScore) string { return fmt.Sprint(len(s.errors)) })
+	row("roads × quarters of an hour", func(s *speedScore) string { return strconv.Itoa(len(s.errors)) })
 	row("median absolute error, km/h", func(s *speedScore) string { return fmt.Sprintf("%.2f", eval.Median(s.errors)) })
 	row("90th percentile, km/h", func(s *speedScore) string { return fmt.Sprintf("%.2f", eval.Percentile(s.errors, 0.9)) })
 	row("99th percentile, km/h", func(s *speedScore) string { return fmt.Sprintf("%.2f", eval.Percentile(s.errors, 0.99)) })
