@@ -155,7 +155,7 @@ func TestLeadIsExclusive(t *testing.T) {
 		err := db.Lead(ctx, RoleProjector, 10*time.Millisecond, func(lead context.Context) error {
 			close(second)
 			// Its session dies: it must hear of it.
-			_, err := db.pool.Exec(lead, `SELECT pg_terminate_backend(pid) FROM pg_locks
+			_, err := db.pool.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_locks
 				WHERE locktype = 'advisory' AND granted AND objid = $1::bigint & x'ffffffff'::bigint::bigint`, int64(RoleProjector))
 			if err != nil {
 				t.Error(err)
