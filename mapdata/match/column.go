@@ -67,10 +67,10 @@ func (m *Matcher) scan(ctx context.Context, samples []telemetry.Sample) (bool, e
 			sample: int32(i), first: int32(len(m.cands)), before: -1, chosen: -1, standing: standing(s),
 			p: p, t: s.T, seen: s.T, sigma: sigma(s), reach: reach(s), bridge: bridge(s), odo: m.odo,
 		}
-		c.weight = m.trust
+		c.weight = 1
 		if m.anchor >= 0 {
 			since := float64(c.t-m.columns[m.anchor].t) / 1000
-			c.weight *= min(weightAtOnce+weightPerS*max(since, 0), 1)
+			c.weight = min(m.atOnce+weightPerS*max(since, 0), 1)
 		}
 		if p.Valid() {
 			slot, ok, err := m.tiles.at(ctx, p)
@@ -212,15 +212,22 @@ func (m *Matcher) prune(c *column, part *road.Partition, s *telemetry.Sample) {
 		}
 		best = min(best, all[k].emission)
 	}
-	most := best + m.beam
+	most, ties := best+m.beam, len(all)
 	if len(all) > maxCandidates {
-		most = min(most, likeliest(all))
+		if last, n := likeliest(all); last <= most {
+			most, ties = last, n
+		}
 	}
 	kept := all[:0]
 	for k := range all {
-		if all[k].emission <= most && len(kept) < maxCandidates {
-			kept = append(kept, all[k])
+		e := all[k].emission
+		if e > most || e == most && ties == 0 {
+			continue
 		}
+		if e == most {
+			ties--
+		}
+		kept = append(kept, all[k])
 	}
 	for k := range kept {
 		o := &kept[k]
@@ -231,8 +238,9 @@ func (m *Matcher) prune(c *column, part *road.Partition, s *telemetry.Sample) {
 	m.cands = m.cands[:c.first+c.n]
 }
 
-// likeliest is the emission of the last of the maxCandidates likeliest candidates.
-func likeliest(all []candidate) float32 {
+// likeliest is the emission of the last of the maxCandidates likeliest candidates, and how
+// many of those have it: there may be more, at a junction for example.
+func likeliest(all []candidate) (last float32, ties int) {
 	var buf [maxCandidates]float32
 	low := buf[:0] // ascending
 	for k := range all {
@@ -250,7 +258,13 @@ func likeliest(all []candidate) float32 {
 		}
 		low[at] = e
 	}
-	return low[len(low)-1]
+	last = low[len(low)-1]
+	for _, e := range low {
+		if e == last {
+			ties++
+		}
+	}
+	return last, ties
 }
 
 // fastCost is the cost of driving at a speed (m/s) on a road of a class.

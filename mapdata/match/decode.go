@@ -28,15 +28,15 @@ type window struct {
 // decodeWindow decodes the next samples and returns where to go on.
 func (m *Matcher) decodeWindow(ctx context.Context, samples []telemetry.Sample, w window) (window, error) {
 	m.wrong.stage = 0
-	m.trust, m.beam = 1, beam
+	m.atOnce, m.beam = weightAtOnce, beam
 	final, err := m.decode(ctx, samples, w)
 	for err == nil && m.wrong.again(m.columns, m.cands, m.breaks()) {
 		final, err = m.decode(ctx, samples, w)
 	}
 	if breaks := m.breaks(); err == nil && breaks > 0 {
-		m.trust, m.beam = looseWeight, looseBeam
+		m.atOnce, m.beam = looseAtOnce, looseBeam
 		if final, err = m.decode(ctx, samples, w); err == nil && m.breaks() >= breaks {
-			m.trust, m.beam = 1, beam
+			m.atOnce, m.beam = weightAtOnce, beam
 			final, err = m.decode(ctx, samples, w)
 		}
 	}

@@ -32,7 +32,7 @@ type Matcher struct {
 	anchor  int // the last column with candidates; -1 if none
 	odo     odometer
 	wrong   wrongWay
-	trust   float64 // in positions, 0 to 1
+	atOnce  float64 // the weight of a position at once after another, 0 to 1
 	beam    float32
 	search  search
 	drive   drive

@@ -72,9 +72,9 @@ const (
 	blindBridgeM     = 200.0
 	bridgeM          = 60.0 // off-road positions between two others are this near to the way between, or it is a break
 
-	// Before a break is declared, a window is decoded with less trust in positions: a drive
+	// Before a break is declared, a window is decoded with less trust in positions that follow each other soon: a drive
 	// along the wrong one of two parallel roads ends where only the right one goes on.
-	looseWeight = 0.2
+	looseAtOnce = 0.2
 	looseBeam   = 60.0
 
 	// Driving against a one-way road.
