@@ -69,7 +69,7 @@ localstack: ## Run the whole stack on LocalStack, drive the fleet, verify
 
 .PHONY: generate
 generate: ## Regenerate the protobuf code (needs protoc)
-	$(GO) generate ./telemetry/...
+	$(GO) generate ./telemetry/... ./mapdata/tile/tilepb
 
 .PHONY: clean
 clean: ## Remove what was built (keeps the data folder)

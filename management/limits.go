@@ -99,7 +99,7 @@ func (s *Server) fillLimits(ctx context.Context, q segmentsQuery, differs bool, 
 			l := &rows[i]
 			before := q.after
 			q.after = uint64(l.Edge)
-			if l.Vehicles < s.cfg.K || differs && l.KMH == l.MapKMH {
+			if l.Vehicles < s.cfg.K || differs && !l.Differs() {
 				continue
 			}
 			seg, err := s.segment(ctx, l.Edge)
@@ -123,7 +123,7 @@ func (s *Server) fillLimits(ctx context.Context, q segmentsQuery, differs bool, 
 
 func newLimitFeature(l *limit.Limit, seg *road.Segment, geometry bool) limitFeature {
 	f := limitFeature{Type: "Feature", ID: uint64(l.Edge), Properties: limitProps{
-		roadProps: newRoadProps(l.Edge, seg), Learned: limitValue(l.KMH), Map: limitValue(l.MapKMH), Differs: l.KMH != l.MapKMH,
+		roadProps: newRoadProps(l.Edge, seg), Learned: limitValue(l.KMH), Map: limitValue(l.MapKMH), Differs: l.Differs(),
 		Posterior: share(l.Posterior), Vehicles: l.Vehicles, Readings: l.Readings, Since: utc(l.SinceMS),
 		Variants: []variantDoc{}, Candidates: []candidateDoc{},
 	}}

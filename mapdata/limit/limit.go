@@ -42,6 +42,12 @@ type Variant struct {
 // Published reports whether the learned limit may be shown.
 func (l *Limit) Published() bool { return l.KMH != road.NoLimitKnown }
 
+// Differs reports whether the map says another limit than the learned one; a map that knows
+// none does not.
+func (l *Limit) Differs() bool {
+	return l.Published() && l.MapKMH != road.NoLimitKnown && l.KMH != l.MapKMH
+}
+
 // Effective is what a driver should be told: the learned limit if published, else the map's.
 func (l *Limit) Effective() uint8 {
 	if l.Published() {

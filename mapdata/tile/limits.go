@@ -46,7 +46,7 @@ func limitOf(seg *road.Segment, against bool, learned func(road.Edge) (limit.Lim
 // There is one feature per directed edge with a known limit, in its direction of travel.
 // The feature's id is the road.Edge. Properties: edge (the same); kmh, or unlimited; map_kmh, or
 // map_unlimited, if the map knows one; source ("map" or "learned"); differs (learned, and the map
-// says something else or nothing); of learned ones also posterior (two decimals), n (distinct vehicles)
+// says something else); of learned ones also posterior (two decimals), n (distinct vehicles)
 // and variants (see state.FormatVariants) if any. Below zoom 14 the last three are left out, and a road with
 // the same in both directions is one feature, as drawn, with the property both.
 func (s *Limits) Build(ctx context.Context, id ID, learned func(road.Edge) (limit.Limit, bool)) ([]byte, error) {
@@ -111,7 +111,7 @@ func addLimitLine(e *mvt.Encoder, seg *road.Segment, against bool, l *limit.Limi
 		return true
 	}
 	e.String("source", "learned")
-	e.Bool("differs", told.KMH != l.MapKMH)
+	e.Bool("differs", l.Differs())
 	if all {
 		e.Double("posterior", math.Round(100*float64(l.Posterior))/100)
 		e.Uint("n", uint64(max(l.Vehicles, 0)))

@@ -138,7 +138,7 @@ function summary(feature) {
   if (feature.source === 'limits') {
     const what = p.unlimited ? 'No limit' : `${p.kmh} km/h`;
     const why = p.source === 'learned' ? `learned, ${Math.round(p.posterior * 100)} %, ${p.n} vehicles` : 'from the map';
-    const differs = p.differs ? `, ${mapSays(p)}` : '';
+    const differs = p.differs || (!p.map_kmh && !p.map_unlimited) ? `, ${mapSays(p)}` : '';
     return [element('b', '', what), element('span', '', ` · ${why}${differs} · ${nameOf(feature)}`)];
   }
   const { kmh, free } = reading(p);

@@ -83,9 +83,9 @@ export function startSegment({ theme, closed, show, road }) {
     dd.dataset.fact = 'limit';
     row.append(element('dt', '', 'Limit learned'), dd);
     card.querySelector('dl').append(row);
-    if (!l.differs) return;
+    if (l.source !== 'learned') return;
     const map = element('div');
-    map.append(element('dt', '', 'Limit in the map'), element('dd', l.map_kmh || l.map_unlimited ? 'differs' : '', l.map_unlimited ? 'none' : String(l.map_kmh ?? 'unknown')));
+    map.append(element('dt', '', 'Limit in the map'), element('dd', l.differs ? 'differs' : '', l.map_unlimited ? 'none' : String(l.map_kmh ?? 'unknown')));
     card.querySelector('dl').append(map);
   }
 

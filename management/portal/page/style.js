@@ -75,7 +75,7 @@ export function style(theme, sources, shown) {
         paint: { 'line-color': '#000', 'line-opacity': 0, 'line-width': 14, 'line-offset': side } },
       { id: 'limits-halo', type: 'line', ...source('limits'), layout: round,
         paint: { 'line-color': c.halo, 'line-width': speedWidth(1.8), 'line-offset': limitSide } },
-      { id: 'limits-differ', type: 'line', ...source('limits'), layout: round, filter: ['all', ['==', ['get', 'differs'], true], ['any', ['has', 'map_kmh'], ['has', 'map_unlimited']]],
+      { id: 'limits-differ', type: 'line', ...source('limits'), layout: round, filter: ['==', ['get', 'differs'], true],
         paint: { 'line-color': c.differs, 'line-width': speedWidth(4.5), 'line-offset': limitSide } },
       { id: 'limits-selected', type: 'line', ...source('limits'), layout: round, filter: ['==', ['get', 'edge'], -1],
         paint: { 'line-color': c.selected, 'line-width': speedWidth(5), 'line-offset': limitSide } },
