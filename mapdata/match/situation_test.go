@@ -508,14 +508,14 @@ func (f *failing) Partition(ctx context.Context, q uint32) (*road.Partition, err
 // TestManyEquallyFar has more roads at the same distance, since they meet there, than are
 // looked at: the nearest road is always among those.
 func TestManyEquallyFar(t *testing.T) {
-	for shift := range 10 {
-		x := 200 + 10*float64(shift)
-		lines := []line{{name: "road", at: []xy{{0, 0}, {600, 0}}}}
+	for shift := range 20 {
+		y := 10 * float64(shift)
+		lines := []line{{name: "road", at: []xy{{0, y}, {600, y}}}}
 		for k := range 9 {
-			lines = append(lines, line{name: "star", at: []xy{{x, 45}, {x - 200 + 50*float64(k), 300}}})
+			lines = append(lines, line{name: "star", at: []xy{{200, y - 30}, {50 * float64(k), y - 300}}})
 		}
 		w := build(t, lines...)
-		m := run(t, w, ride{course: []xy{{x - 50, 4}, {x + 50, 4}}, speed: 10, bare: true}.samples())
+		m := run(t, w, ride{course: []xy{{200, y + 4}, {350, y + 4}}, speed: 5, everyS: 15, bare: true}.samples())
 		if got := m.share(w, "road"); got < 1 {
 			t.Errorf("%.0f %% on the road", 100*got)
 		}
