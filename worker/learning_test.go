@@ -160,9 +160,15 @@ func TestLimitEndToEnd(t *testing.T) {
 	for v := range uint64(5) {
 		s.drive(w, 2+v, start.Add(time.Duration(v+2)*time.Second), reads)
 	}
+	for v := range uint64(6) { // read none, further on
+		s.drive(w, 20+v, start.Add(time.Duration(v+9)*time.Second), nil)
+	}
+	if _, _, err := w.db.FoldAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	c.pass(start.Add(2 * time.Minute))
-	if got := out.tiles[s.tile()]; got == "" {
-		t.Errorf("nothing published of six readings: %v", w.strings("SELECT evidence::text FROM learned_limit"))
+	if got := out.tiles[s.tile()]; got != "2:50 3:50 4:50 " {
+		t.Errorf("tile = %q after six readings on the third edge: %v", got, w.strings("SELECT evidence::text FROM learned_limit"))
 	}
 	ls, err := w.db.Limits(t.Context(), [][2]uint64{{0, 1 << 53}}, true, 0, 10)
 	if err != nil || len(ls) == 0 || ls[0].KMH != 50 || ls[0].MapKMH != 70 || ls[0].Vehicles < 3 {

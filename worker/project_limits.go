@@ -9,6 +9,7 @@ import (
 
 	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/limit"
+	"github.com/carasso/carasso/mapdata/maperror"
 	"github.com/carasso/carasso/mapdata/road"
 	"github.com/carasso/carasso/mapdata/tile"
 )
@@ -18,6 +19,9 @@ type LimitStore interface {
 	LiveTileStore
 	// Evidence is HazardStore's.
 	Evidence(ctx context.Context, kinds []learn.Kind, tiles []uint32, since, until time.Time, each func(learn.Evidence)) error
+	// FullestDays tells how many distinct vehicles drove on the directed segments of z14 tiles on the UTC day with
+	// the most, of those from since's to until's.
+	FullestDays(ctx context.Context, tiles []uint32, since, until time.Time, each func(edge uint64, vehicles int)) error
 	// StoredHistograms is SpeedStore's.
 	StoredHistograms(ctx context.Context, tiles []uint32, bucketsMS []int64, each func(edge uint64, s *learn.Speed)) error
 	// Limits lists up to most learned limits in ranges of edges, above after.
@@ -49,9 +53,12 @@ type LimitsConfig struct {
 	Sweep time.Duration
 }
 
-// limits is the layer of speed limits. Tiles are published from the first evidence in them on; elsewhere
-// the map's limits hold, which the roads layer shows. The published limits are in memory, some 150 bytes
-// each.
+// limits is the layer of speed limits. A tile is published from the first time on that evidence in or near it is
+// judged; elsewhere the map's limits hold, which the roads layer shows. The published limits are in memory,
+// some 150 bytes each.
+//
+// A sign holds on along the road: with a tile its neighbours are judged, and where that changes
+// something, theirs in the next pass, and so on.
 type limits struct {
 	cfg   LimitsConfig
 	store LimitStore
@@ -62,6 +69,7 @@ type limits struct {
 	learned map[uint32]map[road.Edge]limit.Limit // that are published, by z14 tile; no candidates
 	shown   map[uint32]bool                      // z14 tiles that were published
 	renew   bool                                 // all of them are to be published again
+	onward  map[uint32]bool                      // tiles next to changed ones, to be judged in the next pass
 	swept   time.Time
 	sweep   []uint32 // still to be judged in this sweep
 }
@@ -85,7 +93,8 @@ func (l *limits) Begin(ctx context.Context) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.learned, l.shown, l.renew, l.sweep = map[uint32]map[road.Edge]limit.Limit{}, map[uint32]bool{}, true, nil
+	l.learned, l.shown, l.onward = map[uint32]map[road.Edge]limit.Limit{}, map[uint32]bool{}, map[uint32]bool{}
+	l.renew, l.sweep = true, nil
 	for _, q := range listed {
 		l.shown[q] = true
 	}
@@ -101,7 +110,7 @@ func (l *limits) Begin(ctx context.Context) ([]uint32, error) {
 			after = uint64(page[i].Edge)
 		}
 		if len(page) < most {
-			return listed, nil
+			return nil, nil // what was judged is stored: it is only published again
 		}
 	}
 }
@@ -118,7 +127,7 @@ func (l *limits) Due(_ context.Context, now time.Time) ([]uint32, error) {
 		l.swept, l.sweep = now, sortedKeys(l.shown)
 	}
 	n := min(len(l.sweep), sweepTiles)
-	due := l.sweep[:n]
+	due := slices.Concat(l.sweep[:n], sortedKeys(l.onward))
 	l.sweep = l.sweep[n:]
 	return due, nil
 }
@@ -145,13 +154,31 @@ func (l *limits) set(x *limit.Limit) (changed bool) {
 
 // Project implements Layer.
 func (l *limits) Project(ctx context.Context, quadkeys []uint32, now time.Time) (published int, err error) {
+	region := map[uint32]bool{}
+	for _, q := range quadkeys {
+		if l.onward[q] {
+			region[q] = true // the wave has come this far
+			continue
+		}
+		for _, n := range maperror.Neighbours(q) {
+			region[n] = true
+		}
+	}
 	var changed []uint32
-	for part := range slices.Chunk(quadkeys, sweepTiles) { // bounds the evidence in memory
+	l.onward = map[uint32]bool{}
+	for part := range slices.Chunk(sortedKeys(region), sweepTiles) { // bounds the evidence in memory
 		tiles, err := l.judge(ctx, part, now)
 		if err != nil {
 			return 0, err
 		}
 		changed = append(changed, tiles...)
+	}
+	for _, q := range changed {
+		for _, n := range maperror.Neighbours(q) {
+			if !region[n] {
+				l.onward[n] = true
+			}
+		}
 	}
 	if l.renew {
 		changed = sortedKeys(l.shown)
@@ -168,84 +195,55 @@ func (l *limits) Project(ctx context.Context, quadkeys []uint32, now time.Time) 
 
 // judge judges the limits of z14 tiles, stores them, and tells which tiles are to be published.
 func (l *limits) judge(ctx context.Context, quadkeys []uint32, now time.Time) (changed []uint32, err error) {
-	said := map[road.Edge][]learn.Evidence{}
-	since := now.AddDate(0, 0, -l.cfg.Days).UTC().Truncate(24 * time.Hour)
-	err = l.store.Evidence(ctx, []learn.Kind{learn.LimitEvidence}, quadkeys, since, now.Add(24*time.Hour), func(e learn.Evidence) {
-		said[road.Edge(e.Key)] = append(said[road.Edge(e.Key)], e)
-	})
-	if err != nil {
+	known := &limitKnowledge{store: l.store, cfg: &l.cfg, now: now, tiles: map[uint32]map[road.Edge]limit.Known{}}
+	if err := known.load(ctx, quadkeys); err != nil {
 		return nil, err
 	}
-	driven, err := l.driven(ctx, quadkeys, said, now)
-	if err != nil {
-		return nil, err
-	}
+	chain := limit.NewChain(l.roads, known.look, now, l.cfg.Judge)
 	var judged []limit.Limit
-	for e, evidence := range said {
-		prior, err := l.prior(ctx, e)
-		if err != nil {
-			return nil, fmt.Errorf("judge the limit of segment %d: %w", e, err)
-		}
-		judged = append(judged, limit.Judge(e, evidence, driven[e], prior, now, l.cfg.Judge))
-	}
-	slices.SortFunc(judged, func(a, b limit.Limit) int { return cmp.Compare(a.Edge, b.Edge) })
-	if err := l.store.StoreLimits(ctx, judged, now); err != nil {
-		return nil, err
-	}
+	var gone []uint64
 	dirty := map[uint32]bool{}
 	var add []uint32
-	for i := range judged {
-		q := judged[i].Edge.Quadkey()
-		if l.set(&judged[i]) {
-			dirty[q] = true
+	for _, q := range quadkeys {
+		edges := map[road.Edge]bool{}
+		said := false
+		for e, k := range known.tiles[q] {
+			edges[e] = true
+			said = said || len(k.Evidence) > 0
 		}
-		if !l.shown[q] {
+		for e := range l.learned[q] {
+			edges[e] = true
+		}
+		for e := range edges {
+			x, err := chain.Limit(ctx, e)
+			if err != nil {
+				return nil, err
+			}
+			_, was := l.learned[q][e]
+			switch {
+			case x.Published() || len(known.tiles[q][e].Evidence) > 0:
+				judged = append(judged, x)
+			case was: // nothing speaks for it any more
+				gone = append(gone, uint64(e))
+			}
+			if l.set(&x) {
+				dirty[q] = true
+			}
+		}
+		if !l.shown[q] && (said || len(l.learned[q]) > 0) {
 			l.shown[q], dirty[q] = true, true
 			add = append(add, q)
 		}
 	}
-	if err := l.forget(ctx, quadkeys, said, dirty, now); err != nil {
+	slices.SortFunc(judged, func(a, b limit.Limit) int { return cmp.Compare(a.Edge, b.Edge) })
+	slices.Sort(gone)
+	if err := l.store.StoreLimits(ctx, judged, now); err != nil {
+		return nil, err
+	}
+	if err := l.store.DeleteLimits(ctx, gone, now); err != nil {
 		return nil, err
 	}
 	return sortedKeys(dirty), l.store.SetLiveTiles(ctx, LayerLimits, add, nil)
-}
-
-// forget drops what was learned from evidence that there is no more.
-func (l *limits) forget(ctx context.Context, quadkeys []uint32, said map[road.Edge][]learn.Evidence, dirty map[uint32]bool, now time.Time) error {
-	var gone []uint64
-	for _, q := range quadkeys {
-		for e := range l.learned[q] {
-			if said[e] == nil {
-				gone = append(gone, uint64(e))
-			}
-		}
-	}
-	for _, e := range gone {
-		q := road.Edge(e).Quadkey()
-		delete(l.learned[q], road.Edge(e))
-		dirty[q] = true
-	}
-	return l.store.DeleteLimits(ctx, gone, now)
-}
-
-// driven reads the speeds that were driven lately on the edges that something was said of.
-func (l *limits) driven(ctx context.Context, quadkeys []uint32, said map[road.Edge][]learn.Evidence, now time.Time) (map[road.Edge]*learn.SpeedBins, error) {
-	out := map[road.Edge]*learn.SpeedBins{}
-	if len(said) == 0 {
-		return out, nil
-	}
-	var buckets []int64
-	last := learn.BucketStart(now.UnixMilli())
-	for b := learn.BucketStart(now.Add(-l.cfg.Driven).UnixMilli()); b <= last; b += learn.Bucket.Milliseconds() {
-		buckets = append(buckets, b)
-	}
-	err := l.store.StoredHistograms(ctx, quadkeys, buckets, func(edge uint64, s *learn.Speed) {
-		if e := road.Edge(edge); said[e] != nil {
-			bins := s.Bins
-			out[e] = &bins
-		}
-	})
-	return out, err
 }
 
 func (l *limits) at(e road.Edge) (limit.Limit, bool) {
@@ -253,57 +251,56 @@ func (l *limits) at(e road.Edge) (limit.Limit, bool) {
 	return x, ok
 }
 
-// prior is what is known of an edge besides what vehicles said.
-func (l *limits) prior(ctx context.Context, e road.Edge) (limit.Prior, error) {
-	p, err := l.roads.Partition(ctx, e.Quadkey())
+// limitKnowledge is what was learned of edges, read tile by tile as it is asked for.
+type limitKnowledge struct {
+	store LimitStore
+	cfg   *LimitsConfig
+	now   time.Time
+	tiles map[uint32]map[road.Edge]limit.Known // edges that were driven, or of which something was said
+}
+
+// look serves a limit.Chain.
+func (k *limitKnowledge) look(ctx context.Context, e road.Edge) (limit.Known, error) {
+	q := e.Quadkey()
+	if _, ok := k.tiles[q]; !ok {
+		if err := k.load(ctx, []uint32{q}); err != nil {
+			return limit.Known{}, err
+		}
+	}
+	return k.tiles[q][e], nil
+}
+
+// load reads tiles.
+func (k *limitKnowledge) load(ctx context.Context, quadkeys []uint32) error {
+	for _, q := range quadkeys {
+		k.tiles[q] = map[road.Edge]limit.Known{}
+	}
+	change := func(edge uint64, f func(*limit.Known)) {
+		e := road.Edge(edge)
+		x := k.tiles[e.Quadkey()][e]
+		f(&x)
+		k.tiles[e.Quadkey()][e] = x
+	}
+	since := k.now.AddDate(0, 0, -k.cfg.Days).UTC().Truncate(24 * time.Hour)
+	err := k.store.Evidence(ctx, []learn.Kind{learn.LimitEvidence}, quadkeys, since, k.now.Add(24*time.Hour), func(e learn.Evidence) {
+		change(e.Key, func(x *limit.Known) { x.Evidence = append(x.Evidence, e) })
+	})
 	if err != nil {
-		return limit.Prior{}, err
+		return err
 	}
-	i, ok := p.Find(e)
-	if !ok {
-		return limit.Prior{}, nil // of another version of the map
+	err = k.store.FullestDays(ctx, quadkeys, since, k.now, func(edge uint64, vehicles int) {
+		change(edge, func(x *limit.Known) { x.Passes = vehicles })
+	})
+	if err != nil {
+		return err
 	}
-	prior := limit.Prior{MapKMH: p.LimitKMH(i), Class: p.Class(i)}
-	if up, ok := upstream(p.Graph, i); ok {
-		prior.UpstreamKMH = p.LimitKMH(up)
-		if x, ok := l.at(p.Edge(up)); ok {
-			prior.UpstreamKMH = x.KMH
-		}
+	var buckets []int64
+	last := learn.BucketStart(k.now.UnixMilli())
+	for b := learn.BucketStart(k.now.Add(-k.cfg.Driven).UnixMilli()); b <= last; b += learn.Bucket.Milliseconds() {
+		buckets = append(buckets, b)
 	}
-	return prior, nil
-}
-
-// upstream is the edge that leads to an edge: the one of the same road if there is one, else the straightest of the
-// same class.
-func upstream(g *road.Graph, i road.Index) (best road.Index, ok bool) {
-	_, heading := g.PointAt(i, 0)
-	least := 60.0 // beyond that it is a turn
-	for _, out := range [2][]road.Index{g.Out(g.Source(i)), g.OutWrong(g.Source(i))} {
-		for _, j := range out {
-			in := j.Reverse()
-			if in>>1 == i>>1 || !g.Allowed(in) || g.Class(in) != g.Class(i) {
-				continue
-			}
-			_, h := g.PointAt(in, g.LengthM(in))
-			turn := degreesApart(h, heading)
-			if g.Name(in) != "" && g.Name(in) == g.Name(i) {
-				turn /= 2
-			}
-			if turn < least {
-				best, least, ok = in, turn, true
-			}
-		}
-	}
-	return best, ok
-}
-
-func degreesApart(a, b float64) float64 {
-	d := a - b
-	for d > 180 {
-		d -= 360
-	}
-	for d < -180 {
-		d += 360
-	}
-	return max(d, -d)
+	return k.store.StoredHistograms(ctx, quadkeys, buckets, func(edge uint64, s *learn.Speed) {
+		bins := s.Bins
+		change(edge, func(x *limit.Known) { x.Driven = &bins })
+	})
 }

@@ -23,7 +23,7 @@ type Layer interface {
 	// Due lists the z14 tiles that time alone has made dirty.
 	Due(ctx context.Context, now time.Time) ([]uint32, error)
 	// Project renews z14 tiles, ascending, as of now, by the database's clock: what is read later can only be newer
-	// than that version. It tells how many tiles it published.
+	// than that version. After Begin it is called even with none. It tells how many tiles it published.
 	Project(ctx context.Context, quadkeys []uint32, now time.Time) (published int, err error)
 }
 
@@ -152,7 +152,7 @@ func (p *Projector) Pass(ctx context.Context) (published int, err error) {
 	for _, q := range due {
 		dirty[q] = true
 	}
-	if len(dirty) > 0 {
+	if len(dirty) > 0 || !p.begun {
 		if published, err = p.layer.Project(ctx, slices.Sorted(maps.Keys(dirty)), now); err != nil {
 			return published, err
 		}

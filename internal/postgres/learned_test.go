@@ -237,6 +237,15 @@ func TestDayPasses(t *testing.T) {
 	if n != 2 {
 		t.Errorf("%d days, want 2", n)
 	}
+	n = 0
+	must(t, db.FullestDays(t.Context(), []uint32{20, 21}, today.AddDate(0, 0, -2), today, func(e uint64, v int) {
+		if n++; e != edge || v != 3 {
+			t.Errorf("%d vehicles on segment %d, want 3 on %d", v, e, edge)
+		}
+	}))
+	if n != 1 {
+		t.Errorf("%d segments, want 1", n)
+	}
 	tiles, err := db.DrivenTiles(t.Context(), today)
 	must(t, err)
 	if len(tiles) != 1 || tiles[0] != 21 {

@@ -125,11 +125,7 @@ const whoDroveByDay = `SELECT s.edge, s.day, s.n, s.v0, s.v1 FROM unnest($1::big
 // DayPasses tells who drove on the directed segments of z14 tiles on each UTC day from since's to
 // until's, by edge and day; only what is folded.
 func (db *DB) DayPasses(ctx context.Context, tiles []uint32, since, until time.Time, each func(edge uint64, dayMS, n int64, v learn.Vehicles)) error {
-	var days []time.Time
-	for d := since.UTC().Truncate(day); !d.After(until); d = d.Add(day) {
-		days = append(days, d)
-	}
-	rows, err := db.pool.Query(ctx, whoDroveByDay, quadkeys(tiles), days)
+	rows, err := db.pool.Query(ctx, whoDroveByDay, quadkeys(tiles), daysBetween(since, until))
 	if err != nil {
 		return wrap("read passes by day", err)
 	}
@@ -140,6 +136,34 @@ func (db *DB) DayPasses(ctx context.Context, tiles []uint32, since, until time.T
 		return nil
 	})
 	return wrap("read passes by day", err)
+}
+
+const fullestDays = `SELECT s.edge, max(bit_count(s.v0::bit(64)) + bit_count(s.v1::bit(64))) FROM unnest($1::bigint[]) AS t (tile)
+	CROSS JOIN unnest($2::timestamptz[]) AS b (day)
+	CROSS JOIN LATERAL (SELECT * FROM edge_day x WHERE x.day = b.day AND x.edge >= t.tile << 25 AND x.edge < (t.tile + 1) << 25 OFFSET 0) s
+	GROUP BY s.edge`
+
+// FullestDays tells how many distinct vehicles, a lower bound, drove on the directed segments of z14 tiles on the
+// UTC day with the most, of those from since's to until's; only what is folded.
+func (db *DB) FullestDays(ctx context.Context, tiles []uint32, since, until time.Time, each func(edge uint64, vehicles int)) error {
+	rows, err := db.pool.Query(ctx, fullestDays, quadkeys(tiles), daysBetween(since, until))
+	if err != nil {
+		return wrap("read the fullest days", err)
+	}
+	var edge, n int64
+	_, err = pgx.ForEachRow(rows, []any{&edge, &n}, func() error {
+		each(uint64(edge), int(n))
+		return nil
+	})
+	return wrap("read the fullest days", err)
+}
+
+// daysBetween are the starts of the UTC days from since's to until's.
+func daysBetween(since, until time.Time) (days []time.Time) {
+	for d := since.UTC().Truncate(day); !d.After(until); d = d.Add(day) {
+		days = append(days, d)
+	}
+	return days
 }
 
 // DrivenTiles lists the z14 tiles that were driven in on a UTC day from since's on, in no order; only what is
