@@ -137,7 +137,7 @@ func (h *hazards) Project(ctx context.Context, quadkeys []uint32, now time.Time)
 	if err != nil {
 		return 0, err
 	}
-	if changes.Empty() && !h.renew {
+	if changes.Empty() && (!h.renew || len(h.known)+len(h.shown) == 0) {
 		return 0, nil
 	}
 	changed := slices.Concat(changes.Started, changes.Updated, changes.Ended)

@@ -183,6 +183,9 @@ func (l *limits) Project(ctx context.Context, quadkeys []uint32, now time.Time) 
 	if l.renew {
 		changed = sortedKeys(l.shown)
 	}
+	if len(changed) == 0 {
+		return 0, nil
+	}
 	ids, err := l.tiles.Affected(ctx, changed)
 	if err != nil {
 		return 0, fmt.Errorf("find tiles affected by %d others: %w", len(changed), err)

@@ -125,6 +125,9 @@ func (s *speeds) Project(ctx context.Context, quadkeys []uint32, now time.Time) 
 	if err := s.store.SetLiveTiles(ctx, LayerSpeeds, add, nil); err != nil {
 		return 0, err
 	}
+	if len(changed) == 0 {
+		return 0, nil
+	}
 	affected, err := s.tiles.Affected(ctx, changed)
 	if err != nil {
 		return 0, fmt.Errorf("find tiles affected by %d others: %w", len(changed), err)

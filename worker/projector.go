@@ -94,11 +94,18 @@ func (p *Projector) Run(ctx context.Context) error {
 		start := time.Now()
 		_, err := p.Pass(ctx)
 		p.failed(ctx, err)
+		interval := p.cfg.Interval
+		if err != nil {
+			interval = min(interval, retryInterval)
+		}
 		took := time.Since(start)
 		p.m.pass.WithLabelValues(p.layer.Name()).Observe(took.Seconds())
-		timer.Reset(max(p.cfg.Interval-took, time.Duration(float64(took)*(1/p.cfg.Duty-1))))
+		timer.Reset(max(interval-took, time.Duration(float64(took)*(1/p.cfg.Duty-1))))
 	}
 }
+
+// retryInterval is the longest pause after a failed pass.
+const retryInterval = 5 * time.Second
 
 func (p *Projector) failed(ctx context.Context, err error) {
 	if err == nil || ctx.Err() != nil {
