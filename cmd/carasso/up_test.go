@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,6 +38,32 @@ func (u *embeddedUp) fleet(args ...string) *process {
 	return start(u.t, nil, append([]string{"fleet", "--target", u.url(), "--data", u.data}, args...)...)
 }
 
+// underLoad waits until the pipeline has handled some batches of a fleet.
+func (u *embeddedUp) underLoad() {
+	u.t.Helper()
+	const enough = 1000
+	token := output(u.t, nil, "token", "--role", "operator", "--data", u.data)
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		var p struct{ Totals struct{ Handled int } }
+		resp, err := get(u.t.Context(), u.url()+"/v1/pipeline", token)
+		if err != nil {
+			u.t.Fatal(err)
+		}
+		err = json.NewDecoder(resp.Body).Decode(&p)
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
+			u.t.Fatal(err)
+		}
+		if p.Totals.Handled >= enough {
+			return
+		}
+		if time.Now().After(deadline) {
+			u.t.Fatalf("only %d batches handled", p.Totals.Handled)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
 // What a fleet was told is accepted is in the ledger once, whatever happens to the process:
 // the fleet's own verification fails otherwise.
 func TestUpFleet(t *testing.T) {
@@ -48,13 +75,13 @@ func TestUpFleet(t *testing.T) {
 		{"undisturbed", func(*testing.T, *embeddedUp) {}},
 		{"kill -9 and restart", func(t *testing.T, u *embeddedUp) {
 			t.Helper()
-			time.Sleep(6 * time.Second) // some load first
+			u.underLoad()
 			u.kill()
 			u.again()
 		}},
 		{"SIGTERM and restart", func(t *testing.T, u *embeddedUp) {
 			t.Helper()
-			time.Sleep(6 * time.Second)
+			u.underLoad()
 			u.terminate(time.Minute)
 			u.again()
 		}},
