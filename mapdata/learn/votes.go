@@ -26,7 +26,7 @@ const (
 
 // MaxVotes is how many different votes one key's evidence may hold; more are dropped, the
 // ones with the highest codes first.
-const MaxVotes = 512
+const MaxVotes = 2048
 
 // ErrVotes is wrapped by every error about encoded votes that are none.
 var ErrVotes = errors.New("malformed votes")
