@@ -27,6 +27,10 @@ type verifier struct {
 // pollEvery is how often the ledger is asked whether it is drained.
 const pollEvery = 500 * time.Millisecond
 
+// settleBefore is how long a run waits for what others left in the queue. Cars that go on
+// driving never let it drain.
+const settleBefore = 10 * time.Second
+
 // newVerifier notes the ledger's and the map's state before the run. It fails if the
 // management API does not answer: better now than after the run.
 func newVerifier(ctx context.Context, cfg Config, deps Deps) (*verifier, error) {
@@ -38,6 +42,12 @@ func newVerifier(ctx context.Context, cfg Config, deps Deps) (*verifier, error) 
 	var err error
 	if v.before, err = v.client.ledger(ctx, v.from, now.Add(time.Hour), false); err != nil {
 		return nil, fmt.Errorf("fleet: the ledger before the run: %w", err)
+	}
+	// What another run left in the queue would count as this one's.
+	if !v.before.drained() {
+		if v.before, err = v.drained(ctx, now.Add(settleBefore), false); err != nil {
+			return nil, err
+		}
 	}
 	for b := now.Add(-cfg.period()).UnixMilli() / BucketMS; b <= now.UnixMilli()/BucketMS; b++ {
 		if v.beforeMeans[b], err = v.segments(ctx, b, b+1); err != nil {
