@@ -23,8 +23,8 @@ type Known struct {
 // few edges; most limits are known this way.
 //
 // An edge that is published by its own evidence stands on its own. Else the road is followed
-// back to the nearest one that is, over at most 100 edges that are the same road and cross none of
-// the same or a higher class, and then forward again, judging each edge with the limit
+// back to the nearest one that is, over at most 100 edges that go straight on or are the same
+// road, and meet none of a higher class, and then forward again, judging each edge with the limit
 // before it, until an edge does not confirm it. What is answered does not depend on
 // what was asked before. A Chain remembers what it judged: it is for one projection, and
 // not safe for concurrent use.
@@ -162,7 +162,11 @@ func (c *Chain) onward(ctx context.Context, j *judged, before *Limit) (Limit, er
 			}
 		}
 	}
-	return Judge(j.limit.Edge, j.known.Evidence, j.known.Driven, prior, c.now, c.cfg), nil
+	l := Judge(j.limit.Edge, j.known.Evidence, j.known.Driven, prior, c.now, c.cfg)
+	if l.KMH == before.KMH && len(l.Variants) == 0 {
+		l.Variants = before.Variants // they stand on the same post
+	}
+	return l, nil
 }
 
 // anyDirect tells whether a limit was read on the edge itself.

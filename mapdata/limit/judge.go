@@ -197,7 +197,7 @@ func (j *judge) conclude(base part, out *Limit) {
 	if holdsOn { // whoever drove here had read it before
 		out.Vehicles = max(by.vehicles, j.prior.Passes)
 	}
-	if f.p[list[0]] > j.cfg.Posterior && (by.enough(j.cfg.K) || holdsOn) {
+	if f.p[list[0]] > j.cfg.Posterior && (by.enough(j.cfg.K, j.fewest()) || holdsOn) {
 		out.KMH = kmh
 		return
 	}
@@ -209,7 +209,11 @@ const (
 	signShare  = 0.2  // a sign stands on the edge if this share of the cameras read one,
 	silentLog  = -1.2 // each camera that reads none says that none stands here,
 	silentMost = -5.0 // but no more than so, for a sign may be hidden from all
+	heardShare = 0.2  // and fewer of the cameras than this are no majority of anything
 )
+
+// fewest is how many of the vehicles that passed must say the same.
+func (j *judge) fewest() float64 { return heardShare * j.cfg.Cameras * float64(j.prior.Passes) }
 
 // spurious is by how much readings on the edge count less because so few of those who pass
 // have any: then no sign stands here, and it was one of another road. 1: not at all.
@@ -250,8 +254,8 @@ type support struct {
 // sign changes by the minute, or is read off another road.
 const leastShare = 0.6
 
-func (s *support) enough(k int) bool {
-	return s.vehicles >= k && s.cars >= leastShare*(s.cars+s.against)
+func (s *support) enough(k int, fewest float64) bool {
+	return s.vehicles >= k && float64(s.vehicles) >= fewest && s.cars >= leastShare*(s.cars+s.against)
 }
 
 // support is who spoke for a limit, from a day on.

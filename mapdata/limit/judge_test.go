@@ -321,7 +321,7 @@ func TestConfigValidate(t *testing.T) {
 		ok  bool
 	}{
 		"zero": {Config{}, true}, "default": {DefaultConfig(), true}, "k": {Config{K: -1}, false}, "sure": {Config{Posterior: 1}, false},
-		"unsure": {Config{Posterior: 0.2}, false}, "restless": {Config{Change: time.Hour}, false}, "few cars": {Config{MaxCars: 2}, false},
+		"unsure": {Config{Posterior: 0.2}, false}, "restless": {Config{Change: time.Hour}, false}, "few cars": {Config{MaxCars: 2}, false}, "cameras": {Config{Cameras: 2}, false},
 	} {
 		if err := tt.cfg.Validate(); (err == nil) != tt.ok {
 			t.Errorf("%s: %v", name, err)

@@ -27,9 +27,11 @@ const (
 // itself, or the next one if its start is near. ok is false if the vehicle turns off soon, or
 // where it goes is not known.
 func (c *Collector) junctionAhead(ctx context.Context, d *learn.Drive, n int, offset float64, t int64, here edge) (step int, ok bool, err error) {
-	left := here.part.LengthM(here.index) - offset
 	step = n
-	for at, ahead := n, left; ahead <= beforeTurnM || ahead <= fastTurnM && d.Path[at].LeaveMS-t <= turnMS; at++ {
+	for at, ahead := n, here.lengthM()-offset; ; at++ {
+		if ahead > beforeTurnM && (ahead > fastTurnM || d.Path[at].LeaveMS-t > turnMS) {
+			return step, true, nil
+		}
 		if at+1 == len(d.Path) || d.Path[at+1].Break {
 			return step, ahead > beforeTurnM, nil
 		}
@@ -42,13 +44,12 @@ func (c *Collector) junctionAhead(ctx context.Context, d *learn.Drive, n int, of
 				return step, false, err
 			}
 		}
-		if at == n && left <= atEndM {
-			step = n + 1
+		if at == n && ahead <= atEndM {
+			step = at + 1
 		}
 		here = next
-		ahead += here.part.LengthM(here.index)
+		ahead += here.lengthM()
 	}
-	return step, true, nil
 }
 
 // apartDeg is the angle between two directions, 0 to 180 degrees.

@@ -44,6 +44,12 @@ func sameRoad(a, b edge) bool {
 	return x.Name == y.Name && x.Name != "" || x.Ref == y.Ref && x.Ref != ""
 }
 
+// goesOn tells whether b is what a vehicle on a comes to if it does not turn: the same road,
+// or one of the same class straight ahead.
+func goesOn(a, b edge) bool {
+	return sameRoad(a, b) || a.part.Class(a.index) == b.part.Class(b.index) && bendDeg(a, b) <= straightDeg
+}
+
 // bendDeg is the change of direction from one edge to the next, 0 to 180 degrees.
 func bendDeg(a, b edge) float64 {
 	const alongM = 15
@@ -84,8 +90,8 @@ func (w network) start(ctx context.Context, e edge) (part *road.Partition, node 
 	return part, node, ok, nil
 }
 
-// before is the edge that leads to e on the same road; ok is false if there is none, more
-// than one, or another road of the same or a higher class meets there.
+// before is the edge that leads straight to e, see goesOn; ok is false if there is none, more
+// than one, or another road of a higher class meets there.
 func (w network) before(ctx context.Context, e edge) (found edge, ok bool, err error) {
 	part, node, ok, err := w.start(ctx, e)
 	if err != nil || !ok {
@@ -95,7 +101,7 @@ func (w network) before(ctx context.Context, e edge) (found edge, ok bool, err e
 	for _, list := range [2][]road.Index{part.Out(node), part.OutWrong(node)} {
 		for _, i := range list {
 			a := edge{part, i.Reverse()}
-			if a.id().Segment() == e.id().Segment() || !part.Allowed(a.index) || !sameRoad(a, e) {
+			if a.id().Segment() == e.id().Segment() || !part.Allowed(a.index) || !goesOn(a, e) {
 				continue
 			}
 			if one != 0 {
@@ -110,11 +116,11 @@ func (w network) before(ctx context.Context, e edge) (found edge, ok bool, err e
 	if found, ok, err = w.edge(ctx, one); err != nil || !ok {
 		return found, false, err
 	}
-	crossed, err := w.meets(ctx, found, e, e.part.Class(e.index))
+	crossed, err := w.meets(ctx, found, e, e.part.Class(e.index)-1)
 	return found, !crossed, err
 }
 
-// after is the edge that e leads to on the same road; ok is false as with before.
+// after is the edge that e leads straight to; ok is false as with before.
 func (w network) after(ctx context.Context, e edge) (found edge, ok bool, err error) {
 	part, node, ok, err := w.start(ctx, edge{e.part, e.index.Reverse()})
 	if err != nil || !ok {
@@ -122,7 +128,7 @@ func (w network) after(ctx context.Context, e edge) (found edge, ok bool, err er
 	}
 	for _, i := range part.Out(node) {
 		f := edge{part, i}
-		if f.id().Segment() == e.id().Segment() || !sameRoad(e, f) {
+		if f.id().Segment() == e.id().Segment() || !goesOn(e, f) {
 			continue
 		}
 		if found, ok, err = w.edge(ctx, f.id()); err != nil || !ok {
