@@ -18,14 +18,7 @@ type groups struct {
 }
 
 // fillsArea reports whether a category is not bound to one direction of one road.
-func fillsArea(h telemetry.Hazard) bool {
-	switch h {
-	case telemetry.SlipperyRoad, telemetry.ReducedVisibility, telemetry.ExceptionalWeather:
-		return true
-	default:
-		return false
-	}
-}
+func fillsArea(h telemetry.Hazard) bool { return h == telemetry.SlipperyRoad }
 
 func newGroups(h telemetry.Hazard, findings []Finding, known []Hazard, spots Spots) *groups {
 	g := &groups{known: map[int][]int{}}
@@ -69,6 +62,10 @@ func newGroups(h telemetry.Hazard, findings []Finding, known []Hazard, spots Spo
 			g.join(g.known[k][0], i, math.MaxInt)
 		}
 	}
+	if isWeather(h) {
+		g.joinTiles(spots)
+		return g
+	}
 	g.joinAlong(spots)
 	g.joinAround(fillsArea(h), spots)
 	return g
@@ -76,6 +73,9 @@ func newGroups(h telemetry.Hazard, findings []Finding, known []Hazard, spots Spo
 
 // holds reports whether a finding is of a place that a known hazard has.
 func holds(k *Hazard, f *Finding, spots Spots) bool {
+	if isWeather(k.Category) {
+		return tileOf(k) == tileOfFinding(f, spots)
+	}
 	if f.Edge != 0 {
 		return slices.Contains(k.Edges, f.Edge)
 	}

@@ -13,7 +13,7 @@ type Hazard struct {
 	ID          uint64 // stable from start to end; below 2^53
 	Category    telemetry.Hazard
 	Edge        road.Edge   // the directed segment where it begins; 0 away from roads
-	Edges       []road.Edge // all the segments that it covers
+	Edges       []road.Edge // all the segments that it covers; of weather (see Track) Edge alone
 	At          geo.Point   // where to draw it
 	Probability float32     // 0 to 1
 	Vehicles    int         // distinct vehicles that noticed it
@@ -21,6 +21,7 @@ type Hazard struct {
 	StartedMS   int64       // event time of the first report, ms since the epoch
 	UpdatedMS   int64       // event time of the last report or clean pass that changed it
 	EndedMS     int64       // when it ended; 0 while it is active
+	ToldMS      int64       // when Track last started or updated it, ms since the epoch; not stored: 0 for one that was read back
 }
 
 // Active reports whether the hazard has not ended.

@@ -21,10 +21,11 @@ func (c *Changes) Empty() bool { return len(c.Started)+len(c.Updated)+len(c.Ende
 
 // What makes two findings one hazard, and what is worth telling.
 const (
-	areaM          = 300.0 // of a hazard that fills an area: two edges whose middles are not farther apart
-	maxEdges       = 200   // a hazard takes in no more than so many
-	noticeable     = 0.1   // of a change in probability
-	noticeableLess = 5     // a change of vehicles by more than this part of them
+	areaM      = 300.0  // of a hazard that fills an area: two edges whose middles are not farther apart
+	maxEdges   = 200    // a hazard takes in no more than so many
+	noticeable = 0.2    // of a change in probability
+	manyTimes  = 2      // of a change of vehicles: as many times what it was, or fewer
+	settleMS   = 60_000 // between a hazard's updates, unless it has grown
 )
 
 // Track carries hazards on: from the ones that are known of a region and all findings of it
@@ -32,10 +33,16 @@ const (
 // result it changes nothing, and ids are derived from category, first edge and minute, so projectors
 // that see the same agree.
 //
-// Findings of one category are one hazard where one edge leads to the other, or, for what
-// fills an area (slippery road, visibility, weather), where they are within 300 m of one another. Only
-// published findings start a hazard or extend it; those that are not keep it alive on the edges that it has.
-// Where two hazards grow into one the older stays.
+// Findings of one category are one hazard where one edge leads to the other, or, for a slippery
+// road, where they are within 300 m of one another. Only published findings start a hazard or extend it; those
+// that are not keep it alive on the edges that it has. Where two hazards grow into one the older stays.
+//
+// Weather (reduced visibility, exceptional weather) is one hazard a z14 tile, which any finding in the tile
+// keeps alive. It stays on the edge where it was first told, the only one it lists, and its id is derived from the tile instead of
+// the edge: what all roads have at once is told once, however many vehicles drive into it.
+//
+// That a hazard starts, ends, or covers a further edge is told at once. Other news must be worth it: its
+// probability changed by 0.2, its vehicles to twice or half as many, or it left an edge; and 60 s have passed since it was last told.
 //
 // known are the active hazards of the region, and the ones that ended within Config.Window, so that
 // their ids are not given again. The findings must cover all edges of the active ones,
@@ -57,7 +64,7 @@ func Track(known []Hazard, findings []Finding, spots Spots, nowMS int64) Changes
 			}
 		}
 		for _, members := range g.rest(claimed) {
-			if x, ok := begin(h, members, spots, taken); ok {
+			if x, ok := begin(h, members, spots, taken, nowMS); ok {
 				taken[x.ID] = true
 				out.Started = append(out.Started, x)
 			}
@@ -78,35 +85,51 @@ func continueHazard(out *Changes, k *Hazard, members []*Finding, spots Spots, no
 		return
 	}
 	sum(&x, members)
-	if len(x.Edges) > 0 && !slices.Contains(x.Edges, x.Edge) {
+	switch {
+	case isWeather(k.Category):
+		stay(&x, k)
+	case len(x.Edges) > 0 && !slices.Contains(x.Edges, x.Edge):
 		first := upstream(members, spots)
 		x.Edge, x.At = first.Edge, place(first, spots)
 	}
-	vehicles := x.Vehicles - k.Vehicles
-	if vehicles < 0 {
-		vehicles = -vehicles
-	}
-	if math.Abs(float64(x.Probability-k.Probability)) >= noticeable || vehicles > k.Vehicles/noticeableLess || !slices.Equal(x.Edges, k.Edges) {
-		x.UpdatedMS = max(x.UpdatedMS, k.UpdatedMS)
+	if worthTelling(k, &x, nowMS) {
+		x.UpdatedMS, x.ToldMS = max(x.UpdatedMS, k.UpdatedMS), nowMS
 		out.Updated = append(out.Updated, x)
 	}
 }
 
+// worthTelling reports whether a hazard that was told as k is to be told again as x.
+func worthTelling(k, x *Hazard, nowMS int64) bool {
+	if slices.ContainsFunc(x.Edges, func(e road.Edge) bool { return !slices.Contains(k.Edges, e) }) {
+		return true
+	}
+	if since := nowMS - k.ToldMS; since >= 0 && since < settleMS {
+		return false
+	}
+	return math.Abs(float64(x.Probability-k.Probability)) >= noticeable || len(x.Edges) != len(k.Edges) ||
+		x.Vehicles != k.Vehicles && (x.Vehicles >= manyTimes*k.Vehicles || manyTimes*x.Vehicles <= k.Vehicles)
+}
+
 // begin is a new hazard; ok is false if none of the findings may start one.
-func begin(h telemetry.Hazard, members []*Finding, spots Spots, taken map[uint64]bool) (Hazard, bool) {
+func begin(h telemetry.Hazard, members []*Finding, spots Spots, taken map[uint64]bool, nowMS int64) (Hazard, bool) {
 	if !slices.ContainsFunc(members, func(f *Finding) bool { return f.Published }) {
 		return Hazard{}, false
 	}
 	first := upstream(members, spots)
-	x := Hazard{Category: h, Edge: first.Edge, At: place(first, spots), StartedMS: first.FirstMS}
+	x := Hazard{Category: h, Edge: first.Edge, At: place(first, spots), StartedMS: first.FirstMS, ToldMS: nowMS}
 	minute := first.StartMS
 	for _, f := range members {
 		x.StartedMS, minute = min(x.StartedMS, f.FirstMS), min(minute, f.StartMS)
 	}
 	sum(&x, members)
-	x.ID = id(h, uint64(first.Edge), first.Cell, minute, 0)
+	edge, cell := uint64(first.Edge), first.Cell
+	if isWeather(h) {
+		x.Edges = edgesOf(x.Edge)
+		edge, cell = uint64(tileOf(&x)), 0
+	}
+	x.ID = id(h, edge, cell, minute, 0)
 	for salt := uint64(1); taken[x.ID]; salt++ {
-		x.ID = id(h, uint64(first.Edge), first.Cell, minute, salt)
+		x.ID = id(h, edge, cell, minute, salt)
 	}
 	return x, true
 }

@@ -63,17 +63,23 @@ func TestTrackLife(t *testing.T) {
 	}
 	step("hardly changes", 0, 0, 0, noon+11_000, finding(slip, 4, func(f *Finding) { f.Probability = 0.87 }), finding(slip, 6))
 	step("grows, and not by what is only probable", 0, 1, 0, noon+12_000, finding(slip, 4), finding(slip, 6), finding(slip, 8), finding(slip, 10, hold))
-	step("holds", 0, 1, 0, noon+20_000, finding(slip, 4, hold), finding(slip, 6, hold), finding(slip, 8, hold))
-	step("loses its first edge", 0, 1, 0, noon+30_000, finding(slip, 6, hold), finding(slip, 8, hold))
+	step("holds, not told yet", 0, 0, 0, noon+20_000, finding(slip, 4, hold), finding(slip, 6, hold), finding(slip, 8, hold))
+	step("holds", 0, 1, 0, noon+72_000, finding(slip, 4, hold), finding(slip, 6, hold), finding(slip, 8, hold))
+	step("loses its first edge, not told yet", 0, 0, 0, noon+80_000, finding(slip, 6, hold), finding(slip, 8, hold))
+	step("loses its first edge", 0, 1, 0, noon+132_000, finding(slip, 6, hold), finding(slip, 8, hold))
 	if k := known[0]; k.ID != first.ID || k.Edge != 6 || k.StartedMS != first.StartedMS {
 		t.Errorf("became %+v, want the same hazard from edge 6 on", k)
 	}
-	step("more vehicles", 0, 1, 0, noon+31_000, finding(slip, 6, hold, func(f *Finding) { f.Vehicles = 4 }), finding(slip, 8, hold))
-	step("ends", 0, 0, 1, noon+60_000)
-	if k := known[0]; k.Active() || k.EndedMS != noon+60_000 || k.Probability != 0 {
+	step("grows at once", 0, 1, 0, noon+140_000, finding(slip, 4), finding(slip, 6, hold), finding(slip, 8, hold))
+	vehicles := func(n int) func(*Finding) { return func(f *Finding) { hold(f); f.Vehicles = n } }
+	calm := []Finding{finding(slip, 4), finding(slip, 6, hold), finding(slip, 8, hold)}
+	step("a few more vehicles", 0, 0, 0, noon+210_000, append(slices.Clone(calm[:2]), finding(slip, 8, vehicles(5)))...)
+	step("many more vehicles", 0, 1, 0, noon+220_000, append(slices.Clone(calm[:2]), finding(slip, 8, vehicles(6)))...)
+	step("ends at once", 0, 0, 1, noon+221_000)
+	if k := known[0]; k.Active() || k.EndedMS != noon+221_000 || k.Probability != 0 {
 		t.Errorf("ended as %+v", k)
 	}
-	step("again, from the same minute", 1, 0, 0, noon+70_000, finding(slip, 4))
+	step("again, from the same minute", 1, 0, 0, noon+230_000, finding(slip, 4))
 	if known[1].ID == first.ID {
 		t.Error("the id of an ended hazard was given again")
 	}
@@ -140,7 +146,7 @@ func TestTrackMerge(t *testing.T) {
 	}
 	known = apply(known, c)
 	// It falls apart again, and stays one.
-	if c := Track(known, []Finding{finding(accident, 2, later), finding(accident, 6)}, spots, noon+95_000); len(c.Updated) != 1 || len(c.Started)+len(c.Ended) != 0 {
+	if c := Track(known, []Finding{finding(accident, 2, later), finding(accident, 6)}, spots, noon+150_000); len(c.Updated) != 1 || len(c.Started)+len(c.Ended) != 0 {
 		t.Errorf("without its middle: %+v, want one update", c)
 	}
 }
@@ -150,7 +156,7 @@ func TestTrackBound(t *testing.T) {
 	spots := chain(3 * maxEdges)
 	var findings []Finding
 	for e := range spots {
-		findings = append(findings, finding(telemetry.ReducedVisibility, e))
+		findings = append(findings, finding(telemetry.SlipperyRoad, e))
 	}
 	c := Track(nil, findings, spots, noon)
 	total := 0
@@ -168,6 +174,50 @@ func TestTrackBound(t *testing.T) {
 	}
 }
 
+// Weather is one hazard a tile, which does not move with the vehicles that drive into it.
+func TestTrackWeather(t *testing.T) {
+	const fog = telemetry.ReducedVisibility
+	here, there := geo.TileAt(geo.At(42.5, 1.5), road.Zoom).Quadkey(), geo.TileAt(geo.At(42.5, 1.6), road.Zoom).Quadkey()
+	edge := func(q uint32, n uint64) road.Edge { return road.SegmentID(uint64(q)<<24 | n).Edge(false) }
+	spots, all := Spots{}, []Finding(nil)
+	for n := range uint64(300) {
+		for i, q := range []uint32{here, there} {
+			e := edge(q, n+1)
+			spots[e] = Spot{At: geo.At(42.5, 1.5+0.1*float64(i)), From: -int64(2*n + 1), To: -int64(2*n + 2)}
+			all = append(all, finding(fog, e))
+		}
+	}
+	if q := edge(here, 1).Quadkey(); q != here {
+		t.Fatalf("edges of tile %d are made in %d", here, q)
+	}
+	all = append(all, finding(fog, 0, func(f *Finding) { f.Cell = learn.CellKey(geo.At(42.5, 1.5), 0) }))
+	first := Track(nil, all[:2], spots, noon)
+	if len(first.Started) != 2 || len(first.Started[0].Edges) != 1 {
+		t.Fatalf("started %+v, want one a tile", first.Started)
+	}
+	if c := Track(nil, all, spots, noon); len(c.Started) != 2 || c.Started[0].ID != first.Started[0].ID || c.Started[1].ID != first.Started[1].ID {
+		t.Errorf("from all edges %+v, want the same ids as from one a tile", c.Started)
+	}
+	known := apply(nil, first)
+	if c := Track(known, all, spots, noon+3_600_000); !c.Empty() {
+		t.Errorf("spread within their tiles: %+v, want nothing to tell", c)
+	}
+	if c := Track(known, all[2:], spots, noon+3_600_000); !c.Empty() {
+		t.Errorf("over where they began: %+v, want nothing to tell", c)
+	}
+	if c := Track(known, all[2:3], spots, noon+1000); len(c.Ended) != 1 || len(c.Started)+len(c.Updated) != 0 || tileOf(&c.Ended[0]) != there {
+		t.Errorf("over in one tile: %+v, want it to end there", c)
+	}
+	// As it was told before: all edges, and several hazards in a tile.
+	old := []Hazard{
+		{ID: 1, Category: fog, Edge: edge(here, 1), Edges: []road.Edge{edge(here, 1), edge(here, 2), edge(there, 1)}, Probability: 0.9, Vehicles: 3, StartedMS: noon},
+		{ID: 2, Category: fog, Edge: edge(here, 3), Edges: []road.Edge{edge(here, 3)}, Probability: 0.9, Vehicles: 3, StartedMS: noon + 1},
+	}
+	if c := Track(old, all, spots, noon+1000); len(c.Updated) != 1 || len(c.Updated[0].Edges) != 1 || len(c.Ended) != 1 || c.Ended[0].ID != 2 || len(c.Started) != 1 {
+		t.Errorf("many became %+v, want one a tile", c)
+	}
+}
+
 // Random lives: ids are unique, nothing ends twice, and projectors that see the findings in another
 // order agree.
 func TestTrackRandom(t *testing.T) {
@@ -178,7 +228,7 @@ func TestTrackRandom(t *testing.T) {
 		for n := range int64(200) {
 			var findings []Finding
 			for e := range spots {
-				for _, h := range []telemetry.Hazard{telemetry.SlipperyRoad, telemetry.Accident} {
+				for _, h := range []telemetry.Hazard{telemetry.SlipperyRoad, telemetry.Accident, telemetry.ReducedVisibility} {
 					if r.IntN(4) == 0 {
 						findings = append(findings, finding(h, e, func(f *Finding) {
 							f.Published, f.Probability, f.Vehicles = r.IntN(2) == 0, r.Float64(), 1+r.IntN(9)
@@ -188,7 +238,7 @@ func TestTrackRandom(t *testing.T) {
 					}
 				}
 			}
-			now := noon + n*1000
+			now := noon + n*20_000
 			c := Track(known, findings, spots, now)
 			r.Shuffle(len(findings), func(i, j int) { findings[i], findings[j] = findings[j], findings[i] })
 			r.Shuffle(len(known), func(i, j int) { known[i], known[j] = known[j], known[i] })
