@@ -62,8 +62,8 @@ type Input struct {
 func Judge(in Input, cfg Config) []Candidate {
 	j := newJudge(in, cfg.withDefaults())
 	j.oneWays()
-	j.moved()
 	j.missing()
+	j.moved()
 	j.turns()
 	j.closed()
 	return j.finish()
@@ -72,13 +72,14 @@ func Judge(in Input, cfg Config) []Candidate {
 // judge is one run of Judge.
 type judge struct {
 	Input
-	cfg    Config
-	faults map[road.Edge]map[uint64]*tally
-	gaps   map[gapKey]*tally
-	parts  map[[2]uint64]*tally // cell key, code
-	wrong  map[road.SegmentID]bool
-	found  []Candidate
-	roads  []missingRoad
+	cfg     Config
+	faults  map[road.Edge]map[uint64]*tally
+	gaps    map[gapKey]*tally
+	parts   map[[2]uint64]*tally // cell key, code
+	wrong   map[road.SegmentID]bool
+	found   []Candidate
+	roads   []missingRoad
+	traffic map[road.SegmentID]float64 // see busy
 }
 
 func newJudge(in Input, cfg Config) *judge {
@@ -86,6 +87,7 @@ func newJudge(in Input, cfg Config) *judge {
 		Input: in, cfg: cfg,
 		faults: map[road.Edge]map[uint64]*tally{}, gaps: map[gapKey]*tally{},
 		parts: map[[2]uint64]*tally{}, wrong: map[road.SegmentID]bool{},
+		traffic: map[road.SegmentID]float64{},
 	}
 	for i := range in.Evidence {
 		e := &in.Evidence[i]

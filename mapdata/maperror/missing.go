@@ -12,7 +12,7 @@ import (
 
 // The parameters of chaining spots to roads.
 const (
-	supportM   = 30.0 // vehicles within this of a spot, in its direction, support it
+	supportM   = 16.0 // vehicles within this of a spot, in its direction, support it
 	hopM       = 50.0 // spots this near, in line, are of one road;
 	anyHopM    = 20.0 // those this near, in whatever line
 	alongHop   = 50.0 // degrees that a hop may deviate from the spots' own directions
@@ -46,7 +46,9 @@ type spot struct {
 
 // missing finds roads that the map lacks.
 func (j *judge) missing() {
-	spots := j.supported(j.spots())
+	all := j.spots()
+	indexAll := indexSpots(all)
+	spots := j.supported(all, indexAll)
 	index := indexSpots(spots)
 	group := j.groups(spots, index)
 	for _, members := range group {
@@ -63,7 +65,7 @@ func (j *judge) missing() {
 				}
 			}
 			members = rest
-			if j.plausible(&road) {
+			if j.plausible(&road, all, indexAll) {
 				j.roads = append(j.roads, road)
 			}
 		}
@@ -87,8 +89,7 @@ func (j *judge) spots() []spot {
 }
 
 // supported are the spots with enough vehicles around them.
-func (j *judge) supported(spots []spot) []spot {
-	index := indexSpots(spots)
+func (j *judge) supported(spots []spot, index spotIndex) []spot {
 	var out []spot
 	for i := range spots {
 		var t tally
@@ -97,7 +98,7 @@ func (j *judge) supported(spots []spot) []spot {
 				t.merge(spots[k].tally)
 			}
 		}
-		if t.vehicles() >= j.cfg.MinVehicles {
+		if n := t.vehicles(); n >= j.cfg.MinVehicles && n >= j.enough(spots[i].p) {
 			out = append(out, spots[i])
 		}
 	}
@@ -226,10 +227,11 @@ func smooth(spots []spot, index spotIndex, path []int) []geo.Point {
 
 // plausible completes a course by the roads that it joins, and compares its traffic with
 // that of roads beside it: a bad receiver's vehicle drives on those.
-func (j *judge) plausible(m *missingRoad) bool {
+func (j *judge) plausible(m *missingRoad, spots []spot, index spotIndex) bool {
 	if m.tally.vehicles() < j.cfg.MinVehicles {
 		return false
 	}
+	course := m.line
 	switch n := len(m.line); n {
 	case 0:
 		return false
@@ -251,7 +253,7 @@ func (j *judge) plausible(m *missingRoad) bool {
 		}
 	}
 	length := lengthM(m.line)
-	if length < minRoadM {
+	if length < minRoadM || !j.coherent(course, spots, index) {
 		return false
 	}
 	on, vehicles := j.parallel(m, length)
