@@ -14,7 +14,7 @@ const (
 
 // warningLights is the category of hazard lights on a moving vehicle without an event:
 // something is wrong ahead, but not what. Fuse adds it to the category of its family
-// (see related) that most vehicles name.
+// (see related) that most vehicles name, hard braking last.
 const warningLights = telemetry.HazardUnknown
 
 // categories is the number of hazards of the wire contract, HazardUnknown included.

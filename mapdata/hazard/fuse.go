@@ -171,21 +171,25 @@ func (f *fuser) empty(h telemetry.Hazard) {
 }
 
 // assignLights gives the hazard lights of moving vehicles to the category of their family
-// that most vehicles name; to Obstacle if none is named.
+// that most vehicles name; to Obstacle if none is named. Hard braking is what drivers do about any of them, whether they
+// name it or not, so it stands back where a vehicle's own lights bear out another name.
 func (f *fuser) assignLights() {
 	if !f.heard[warningLights] {
 		return
 	}
-	leader, most := telemetry.Obstacle, 0
-	for h := telemetry.HazardUnknown + 1; int(h) < categories; h++ {
+	leader, most, named := telemetry.Obstacle, 0, false
+	for h := telemetry.HazardUnknown + 1; int(h) < categories; h++ { // HardBraking is the last
 		if !f.heard[h] || !related(h) {
 			continue
 		}
-		n := 0
+		n, strong := 0, false
 		for i := range f.reports[h] {
-			n += f.reports[h][i].reported().AtLeast()
+			m := &f.reports[h][i]
+			n += m.reported().AtLeast()
+			strong = strong || m.strong != (learn.Vehicles{})
 		}
-		if n > most {
+		named = named || strong && h != telemetry.HardBraking
+		if n > most && !(h == telemetry.HardBraking && named) {
 			leader, most = h, n
 		}
 	}

@@ -76,6 +76,8 @@ func TestFuse(t *testing.T) {
 		{"two brake hard", votes{vote(0, brake, Strong, 1, 2)}, nil, 0, nil},
 		{"three brake hard", votes{vote(0, brake, Strong, 1, 2, 3)}, nil, 0, []telemetry.Hazard{brake}},
 		{"hazard lights go with what is named", votes{vote(0, telemetry.Accident, Strong, 1), vote(0, warningLights, SignalAlone, 2, 3)}, []learn.Pass{passed(0, 1, 2, 3)}, 0, []telemetry.Hazard{telemetry.Accident}},
+		{"hazard lights go with what is named, though most brake", votes{vote(0, telemetry.Accident, Strong, 1), vote(0, telemetry.HardBraking, SignalAlone, 2, 3), vote(0, warningLights, SignalAlone, 2, 3)}, []learn.Pass{passed(0, 1, 2, 3)}, 0, []telemetry.Hazard{telemetry.Accident}},
+		{"hazard lights go with braking where another name is not borne out", votes{vote(0, telemetry.Accident, EventAlone, 1), vote(0, telemetry.HardBraking, Strong, 2), vote(0, telemetry.HardBraking, SignalAlone, 3), vote(0, warningLights, SignalAlone, 2, 3, 4)}, []learn.Pass{passed(0, 1, 2, 3, 4)}, 0, []telemetry.Hazard{telemetry.HardBraking}},
 		{"hazard lights only", votes{vote(0, warningLights, SignalAlone, 1, 2, 3)}, nil, 0, []telemetry.Hazard{telemetry.Obstacle}},
 		{"who calls it otherwise is not unaware", votes{vote(0, telemetry.Accident, Strong, 1, 2, 3), vote(1, telemetry.Obstacle, EventAlone, 4, 5)}, []learn.Pass{passed(1, 4, 5)}, 1, []telemetry.Hazard{telemetry.Accident}},
 		{"fog does not excuse from ice", votes{vote(0, slip, Strong, 1, 2, 3), vote(1, telemetry.ReducedVisibility, Strong, 4, 5, 6)}, []learn.Pass{passed(1, 4, 5, 6)}, 1, []telemetry.Hazard{telemetry.ReducedVisibility}},

@@ -26,6 +26,8 @@ const (
 	noticeable = 0.2    // of a change in probability
 	manyTimes  = 2      // of a change of vehicles: as many times what it was, or fewer
 	settleMS   = 60_000 // between a hazard's updates, unless it has grown
+
+	weatherSettleMS = 300_000 // of weather, which changes slowly and is told in many tiles
 )
 
 // Track carries hazards on: from the ones that are known of a region and all findings of it
@@ -42,7 +44,8 @@ const (
 // the edge: what all roads have at once is told once, however many vehicles drive into it.
 //
 // That a hazard starts, ends, or covers a further edge is told at once. Other news must be worth it: its
-// probability changed by 0.2, its vehicles to twice or half as many, or it left an edge; and 60 s have passed since it was last told.
+// probability changed by 0.2, its vehicles to twice or half as many, or it left an edge; and 60 s have passed since it was last
+// told, 5 min for weather.
 //
 // known are the active hazards of the region, and the ones that ended within Config.Window, so that
 // their ids are not given again. The findings must cover all edges of the active ones,
@@ -103,7 +106,11 @@ func worthTelling(k, x *Hazard, nowMS int64) bool {
 	if slices.ContainsFunc(x.Edges, func(e road.Edge) bool { return !slices.Contains(k.Edges, e) }) {
 		return true
 	}
-	if since := nowMS - k.ToldMS; since >= 0 && since < settleMS {
+	settle := int64(settleMS)
+	if isWeather(k.Category) {
+		settle = weatherSettleMS
+	}
+	if since := nowMS - k.ToldMS; since >= 0 && since < settle {
 		return false
 	}
 	return math.Abs(float64(x.Probability-k.Probability)) >= noticeable || len(x.Edges) != len(k.Edges) ||

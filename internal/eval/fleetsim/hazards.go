@@ -295,7 +295,7 @@ func (r *run) describe(p *publication) string {
 			}
 		}
 	}
-	w := r.weather[learn.MinuteStart(p.fromMS)]
+	w := r.weather[weatherTime(p.fromMS)]
 	return fmt.Sprintf("%s on edge %d (%s, %.0f m) by %d vehicles at %s, rain %d %%; nearest hazard: %s in %.0f m", p.category, p.edge, r.ground.graph.Class(i),
 		r.ground.graph.LengthM(i), p.vehicles, time.UnixMilli(p.fromMS).UTC().Format("Jan 2 15:04:05"), w.rainPercent, what, nearest)
 }
@@ -303,9 +303,10 @@ func (r *run) describe(p *publication) string {
 // The rain, in percent, from which on it is exceptional: wipers go fast.
 const heavyPercent = 60
 
-// everywhere reports whether the weather has been what a publication warns of.
+// everywhere reports whether the weather has lately been what a publication warns of: not
+// whether it is about to be.
 func (r *run) everywhere(p *publication) bool {
-	for ms := learn.MinuteStart(p.fromMS - explainedMS); ms <= p.fromMS+learn.MinuteMS; ms += learn.MinuteMS {
+	for ms := weatherTime(p.fromMS - explainedMS); ms <= p.fromMS; ms += weatherMS {
 		w := r.weather[ms]
 		if p.category == telemetry.ReducedVisibility && w.fog || p.category == telemetry.ExceptionalWeather && w.rainPercent > heavyPercent {
 			return true

@@ -45,7 +45,7 @@ type run struct {
 	spells  map[spellKey]*spell
 	last    []*spell // by zone: the newest one of the session
 	wrong   map[road.Edge][]int64
-	weather map[int64]weather // by minute
+	weather map[int64]weather // by second, every weatherMS
 	hazards [arms]*watch
 }
 
@@ -79,7 +79,10 @@ func plan(driving time.Duration, seed uint64) (list []session, wet time.Duration
 	return list, wet
 }
 
-// weather is what it is like everywhere in a minute.
+// weatherMS is how often the weather is noted: the simulated cars sense it anew each second.
+const weatherMS = 1000
+
+// weather is what it is like everywhere at a time.
 type weather struct {
 	rainPercent uint8
 	fog         bool
@@ -200,9 +203,12 @@ func (r *run) drive(ctx context.Context, s session) error {
 	return nil
 }
 
+// weatherTime is the last time up to ms that the weather is noted for.
+func weatherTime(ms int64) int64 { return ms - ms%weatherMS }
+
 // enter notes what is true in a session.
 func (r *run) enter(sim *fleet.Simulation, s session) {
-	for ms := learn.MinuteStart(s.start.UnixMilli()); ms <= s.start.Add(s.length).UnixMilli(); ms += learn.MinuteMS {
+	for ms := weatherTime(s.start.UnixMilli()); ms <= s.start.Add(s.length).UnixMilli(); ms += weatherMS {
 		var w weather
 		w.rainPercent, w.fog = sim.Weather(ms)
 		r.weather[ms] = w
