@@ -189,7 +189,7 @@ func (f *fuser) assignLights() {
 			strong = strong || m.strong != (learn.Vehicles{})
 		}
 		named = named || strong && h != telemetry.HardBraking
-		if n > most && !(h == telemetry.HardBraking && named) {
+		if n > most && (h != telemetry.HardBraking || !named) {
 			leader, most = h, n
 		}
 	}
