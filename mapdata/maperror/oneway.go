@@ -18,6 +18,7 @@ const (
 	otherSide  = 0.1  // and no more than this share of those on its other side
 	spreadMaxM = 4.5  // of the distances from a road that was moved (1 sigma), m
 	minMovedM  = 30.0
+	movedMaxM  = 17.0 // farther beside a road is another road, which the map lacks
 )
 
 func byEdge(a, b road.Edge) int { return cmp.Compare(a, b) }
@@ -38,17 +39,28 @@ func (j *judge) oneWays() {
 		// Where many drive as mapped, too, those who do not are on another road if they
 		// keep to one side.
 		both := permitted.vehicles() >= j.cfg.MinVehicles && share < mostShare
-		aside := math.Abs(rightM) >= farAsideM || both && math.Abs(rightM) >= asideM
+		farM := farAsideM
+		if share >= mostShare { // there is no other than the one that is mapped
+			farM = besideM
+		}
+		aside := math.Abs(rightM) >= farM || both && math.Abs(rightM) >= asideM
 		if aside && share >= asideShare {
 			j.roads = append(j.roads, missingRoad{line: shift(course, rightM), tally: *t, against: permitted.vehicles(), share: share, aside: true})
 			continue
 		}
-		if aside || share < wrongShare {
+		if aside || share < wrongShare || atLeast(t.vehicles(), t.vehicles()+permitted.vehicles()) < wrongShare {
 			continue
 		}
 		j.wrong[e.Segment()] = true
 		j.found = append(j.found, j.wrongOneWay(i, t, permitted.vehicles(), share))
 	}
+}
+
+// atLeast is the share that k of n prove, at 97.5 %: the lower end of Wilson's interval (1927).
+func atLeast(k, n int) float64 {
+	const z = 1.96
+	p, m := float64(k)/float64(n), float64(n)
+	return (p + z*z/(2*m) - z*math.Sqrt(p*(1-p)/m+z*z/(4*m*m))) / (1 + z*z/m)
 }
 
 // wrongOneWay is the candidate of an edge that is driven against.
@@ -117,8 +129,11 @@ func (j *judge) moved() {
 		}
 		line := shift(j.Map.Shape(i), meanM)
 		against := max(passes.vehicles()-vehicles, 0)
+		if j.goesOn(line) { // a part of that road
+			continue
+		}
 		// They don't come and go as the map has it, or others drive on it: another road.
-		if 2*j.gapsAt(id) > vehicles || 4*against > vehicles {
+		if math.Abs(meanM) > movedMaxM || 2*j.gapsAt(id) > vehicles || 4*against > vehicles {
 			j.roads = append(j.roads, missingRoad{line: line, tally: *most, share: 1})
 			continue
 		}
@@ -131,6 +146,21 @@ func (j *judge) moved() {
 		c.FirstMS, c.LastMS = most.span()
 		j.found = append(j.found, c)
 	}
+}
+
+// goesOn reports whether a missing road, other than along a course, comes near an end of it.
+func (j *judge) goesOn(line []geo.Point) bool {
+	for i := range j.roads {
+		if beside(j.roads[i].line, line, sameCourseM) > overlap {
+			continue
+		}
+		for _, end := range [2]geo.Point{line[0], line[len(line)-1]} {
+			if footOn(j.roads[i].line, end).distM <= hopM {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // gapsAt is how many vehicles reached or left a segment in a way that the map lacks.

@@ -20,6 +20,7 @@ const (
 	maxLinkSteps = 60
 	joinsM       = 60.0 // a gap with both ends this near to a missing road is of it
 	maxChordM    = 60.0 // the course of a longer way is unknown without vehicles seen on it
+	againstTimes = 2    // so many times MinVehicles must cross a gap that leads against a one-way
 	gapShare     = 0.04 // of the vehicles on either edge must have taken a gap
 	overlap      = 0.5  // share of a course along another one that makes them the same
 	maxSettled   = 2000 // bounds the search for a way
@@ -67,7 +68,8 @@ func (j *judge) turns() {
 			fewest = min(fewest, float64(p.vehicles()))
 		}
 		vehicles := g.tally.vehicles()
-		if float64(vehicles) < gapShare*fewest {
+		// Those few who turn against a one-way may be at fault, not the map.
+		if float64(vehicles) < gapShare*fewest || len(g.against) > 0 && vehicles < againstTimes*j.cfg.MinVehicles {
 			continue
 		}
 		c := Candidate{
