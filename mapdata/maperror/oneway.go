@@ -18,6 +18,7 @@ const (
 	otherSide  = 0.1  // and no more than this share of those on its other side
 	spreadMaxM = 4.5  // of the distances from a road that was moved (1 sigma), m
 	minMovedM  = 30.0
+	clearShare = 0.75 // and this share if it was moved so far that it seems to be missing
 	movedMaxM  = 17.0 // farther beside a road is another road, which the map lacks
 )
 
@@ -129,7 +130,8 @@ func (j *judge) moved() {
 		}
 		line := shift(j.Map.Shape(i), meanM)
 		against := max(passes.vehicles()-vehicles, 0)
-		if j.goesOn(line) { // a part of that road
+		along, on := j.joins(line)
+		if on || along && share < clearShare { // a part of that road
 			continue
 		}
 		// They don't come and go as the map has it, or others drive on it: another road.
@@ -148,19 +150,20 @@ func (j *judge) moved() {
 	}
 }
 
-// goesOn reports whether a missing road, other than along a course, comes near an end of it.
-func (j *judge) goesOn(line []geo.Point) bool {
+// joins reports whether a missing road runs along a course, and whether one that does not
+// comes near an end of it.
+func (j *judge) joins(line []geo.Point) (along, on bool) {
 	for i := range j.roads {
-		if beside(j.roads[i].line, line, sameCourseM) > overlap {
+		road := j.roads[i].line
+		if beside(road, line, sameCourseM) > overlap {
+			along = true
 			continue
 		}
 		for _, end := range [2]geo.Point{line[0], line[len(line)-1]} {
-			if footOn(j.roads[i].line, end).distM <= hopM {
-				return true
-			}
+			on = on || footOn(road, end).distM <= hopM
 		}
 	}
-	return false
+	return along, on
 }
 
 // gapsAt is how many vehicles reached or left a segment in a way that the map lacks.
