@@ -49,9 +49,14 @@ const (
 //
 // known are the active hazards of the region, and the ones that ended within Config.Window, so that
 // their ids are not given again. The findings must cover all edges of the active ones,
-// also those outside the region: what is not found is over.
+// also those outside the region: what is not found is over. Findings on edges without a spot are
+// left out: the map no longer has the road.
 func Track(known []Hazard, findings []Finding, spots Spots, nowMS int64) Changes {
 	var out Changes
+	findings = slices.DeleteFunc(slices.Clone(findings), func(f Finding) bool {
+		_, ok := spots[f.Edge]
+		return f.Edge != 0 && !ok
+	})
 	known = slices.Clone(known)
 	slices.SortFunc(known, func(a, b Hazard) int { return cmp.Or(cmp.Compare(a.StartedMS, b.StartedMS), cmp.Compare(a.ID, b.ID)) })
 	taken := make(map[uint64]bool, len(known))

@@ -104,7 +104,7 @@ func TestTrackGroups(t *testing.T) {
 		{"both directions", []Finding{finding(obstacle, 2), finding(obstacle, 3)}, [][]road.Edge{{2}, {3}}},
 		{"both directions of an area", []Finding{finding(slip, 2), finding(slip, 3)}, [][]road.Edge{{2, 3}}},
 		{"two categories", []Finding{finding(slip, 2), finding(obstacle, 2)}, [][]road.Edge{{2}, {2}}},
-		{"unknown edges", []Finding{finding(slip, 1000), finding(slip, 1002)}, [][]road.Edge{{1000}, {1002}}},
+		{"edges that the map has not", []Finding{finding(slip, 1000), finding(slip, 1002)}, nil},
 		{"cells", []Finding{cell(obstacle, 10, 10), cell(obstacle, 10, 10.001), cell(obstacle, 11, 10)}, [][]road.Edge{nil, nil}},
 		{"a cell by the road", []Finding{cell(slip, 0, 0.001), finding(slip, 2)}, [][]road.Edge{{2}}},
 	} {
@@ -302,5 +302,16 @@ func BenchmarkTrack(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		Track(known, findings, spots, noon+1000)
+	}
+}
+
+func TestNoHazardOnARoadThatTheMapHasNot(t *testing.T) {
+	f := Finding{Category: telemetry.SlipperyRoad, Edge: 4 << 25, Published: true, Probability: 0.99, Vehicles: 5, FirstMS: 1000, LastMS: 2000}
+	if got := Track(nil, []Finding{f}, Spots{}, 3000); !got.Empty() {
+		t.Errorf("told where nothing is: %+v", got)
+	}
+	known := Hazard{ID: 1, Category: telemetry.SlipperyRoad, Edge: f.Edge, Edges: []road.Edge{f.Edge}, StartedMS: 500}
+	if got := Track([]Hazard{known}, []Finding{f}, Spots{}, 3000); len(got.Ended) != 1 {
+		t.Errorf("goes on where no road is any more: %+v", got)
 	}
 }
