@@ -22,7 +22,7 @@ const (
 	minRoadM   = 15.0 // shorter courses need a road at both ends
 	snapM      = 60.0 // how far from a course's ends the roads may be that it joins
 	parallelM  = 70.0 // receivers may be off by this: roads this near must
-	parallelOf = 0.25 // not have more than 1/this of the vehicles, or of the samples
+	parallelOf = 0.15 // not have more than 1/this of the vehicles, or of the samples
 	parallelBy = 0.1  // where vehicles are
 	tooMany    = 64   // too many to tell by their bitmap
 )
@@ -98,7 +98,7 @@ func (j *judge) supported(spots []spot, index spotIndex) []spot {
 				t.merge(spots[k].tally)
 			}
 		}
-		if n := t.vehicles(); n >= j.cfg.MinVehicles && n >= j.enough(spots[i].p) {
+		if n := t.vehicles(); n >= j.cfg.MinVehicles && n >= j.enough(spots[i].p, parallelM, 0) {
 			out = append(out, spots[i])
 		}
 	}

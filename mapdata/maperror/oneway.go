@@ -32,6 +32,10 @@ func (j *judge) oneWays() {
 		if t.vehicles() < j.cfg.MinVehicles || !ok || j.Map.Allowed(i) {
 			continue
 		}
+		middle, _ := pointAt(j.Map.Shape(i), j.Map.LengthM(i)/2)
+		if t.vehicles() < j.enough(middle, maxNearM, e.Segment()) {
+			continue // of the road beside it
+		}
 		permitted := j.passed(e.Reverse(), t)
 		permitted.subtract(j.fault(e, mistakenCode))
 		share := float64(t.n) / float64(t.n+permitted.n)

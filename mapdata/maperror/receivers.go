@@ -20,14 +20,16 @@ const (
 	coherently = 0.6  // along this share of the course
 )
 
-// enough is how many vehicles must be beside the roads around p to be more than those with
-// bad receivers: MinVehicles and a share of those that passed on the busiest of them.
-func (j *judge) enough(p geo.Point) int {
+// enough is how many vehicles must be at p to be more than those with bad receivers:
+// MinVehicles and a share of those that passed on the busiest road within reachM, other
+// than the segment except.
+func (j *judge) enough(p geo.Point, reachM float64, except road.SegmentID) int {
 	most := 0.0
-	for _, s := range j.Map.Near(p, parallelM, nil) {
+	for _, s := range j.Map.Near(p, reachM, nil) {
 		a, b := j.Map.SpanEnds(s)
-		if d2, _ := road.Foot(p, a, b, geo.Scale(p.LatE7)); d2 <= parallelM*parallelM {
-			most = max(most, j.busy(j.Map.Edge(j.Map.SpanEdge(s, false)).Segment()))
+		id := j.Map.Edge(j.Map.SpanEdge(s, false)).Segment()
+		if d2, _ := road.Foot(p, a, b, geo.Scale(p.LatE7)); d2 <= reachM*reachM && id != except {
+			most = max(most, j.busy(id))
 		}
 	}
 	return j.cfg.MinVehicles + int(badShare*most)
