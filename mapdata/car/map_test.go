@@ -195,6 +195,9 @@ func (w *world) roads(id tile.ID, version, mvt string) {
 	if err == nil {
 		err = w.Put(w.t.Context(), tile.ObjectKey(tile.Roads, id, version), z, "", "gzip")
 	}
+	if err == nil {
+		err = w.Put(w.t.Context(), road.ManifestKey(version), []byte("{}"), "", "")
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,28 +41,63 @@ func (h *Handler) delta(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, p)
 		return
 	}
-	answer, err := h.change(r.Context(), &m, asked)
+	body, p := h.makeDelta(w, r, &m, asked, binary)
+	switch {
+	case r.Context().Err() != nil: // the client is gone
+	case p != nil:
+		problem.Write(w, p)
+	default:
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = io.Copy(w, bytes.NewReader(body))
+	}
+}
+
+// makeDelta makes the body of an answer and its headers, when fewer than MaxDeltas others are made. A client
+// that is slow to send or to take them has no part in that.
+func (h *Handler) makeDelta(w http.ResponseWriter, r *http.Request, m *road.Manifest, asked []held, binary bool) ([]byte, *problem.Problem) {
+	if !h.turn(r.Context()) {
+		return nil, &problem.Problem{Kind: problem.Overloaded, RetryAfter: 2 * time.Second, Detail: "Too many deltas are asked for; try again in a moment."}
+	}
+	defer func() { <-h.deltas }()
+	answer, err := h.change(r.Context(), m, asked)
 	if err != nil {
 		if r.Context().Err() == nil {
 			h.cfg.Logger.ErrorContext(r.Context(), "delta not answered", "error", err)
-			problem.Write(w, problem.New(problem.ServiceUnavailable, "The tiles can not be read now."))
 		}
-		return
+		return nil, problem.New(problem.ServiceUnavailable, "The tiles can not be read now.")
 	}
 	var body []byte
+	media := jsonType
 	if binary {
-		w.Header().Set("Content-Type", protobufType)
+		media = protobufType
 		body, err = answer.MarshalVT()
 	} else {
-		w.Header().Set("Content-Type", jsonType)
 		body, err = deltaJSON(asked, answer)
 	}
 	if err != nil {
 		h.cfg.Logger.ErrorContext(r.Context(), "delta not encoded", "error", err)
-		problem.Write(w, problem.New(problem.Internal, ""))
-		return
+		return nil, problem.New(problem.Internal, "")
 	}
-	h.sendDelta(w, r, body)
+	w.Header().Set("Content-Type", media)
+	return h.zipDelta(w.Header(), r, body), nil
+}
+
+// turn waits up to DeltaWait for one of deltas, and tells whether it got it.
+func (h *Handler) turn(ctx context.Context) bool {
+	select {
+	case h.deltas <- struct{}{}:
+		return true
+	default:
+	}
+	wait := time.NewTimer(h.cfg.DeltaWait)
+	defer wait.Stop()
+	select {
+	case h.deltas <- struct{}{}:
+		return true
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // readDelta reads a request, and whether the answer is to be protobuf.
@@ -108,8 +144,8 @@ func prefersProto(accept []string, fromProto bool) bool {
 	return fromProto
 }
 
-func (h *Handler) sendDelta(w http.ResponseWriter, r *http.Request, body []byte) {
-	header := w.Header()
+// zipDelta compresses an answer if that is worth it and wanted, and says so in its header.
+func (h *Handler) zipDelta(header http.Header, r *http.Request, body []byte) []byte {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Vary", "Accept, Accept-Encoding")
 	if len(body) >= zipFrom && acceptsGzip(r.Header.Get("Accept-Encoding")) {
@@ -118,22 +154,22 @@ func (h *Handler) sendDelta(w http.ResponseWriter, r *http.Request, body []byte)
 		h.zip.put(z)
 		if err == nil && len(zipped) < len(body) {
 			header.Set("Content-Encoding", "gzip")
-			body = zipped
+			return zipped
 		}
 	}
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = io.Copy(w, bytes.NewReader(body))
+	return body
 }
 
 // change is what brings a client up to date, tile by tile in the order asked; unchanged tiles are
 // left out. One that can't be read is marked; the error is the request's end.
 func (h *Handler) change(ctx context.Context, m *road.Manifest, asked []held) (*tilepb.DeltaResponse, error) {
 	tiles := make([]*tilepb.Tile, len(asked))
+	known := h.knownMaps(ctx, m, asked)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(deltaParallel)
 	for i := range asked {
 		g.Go(func() error {
-			t, err := h.changeTile(gctx, m, &asked[i])
+			t, err := h.changeTile(gctx, m, known, &asked[i])
 			if err != nil {
 				if gctx.Err() != nil {
 					return err
@@ -160,8 +196,8 @@ func (h *Handler) change(ctx context.Context, m *road.Manifest, asked []held) (*
 	return answer, nil
 }
 
-// changeTile is nil if nothing changed.
-func (h *Handler) changeTile(ctx context.Context, m *road.Manifest, a *held) (*tilepb.Tile, error) {
+// changeTile is nil if nothing changed. known are the versions of the map that tiles may be compared with.
+func (h *Handler) changeTile(ctx context.Context, m *road.Manifest, known map[string]error, a *held) (*tilepb.Tile, error) {
 	if !a.id.Box().Intersects(m.Box()) {
 		return &tilepb.Tile{Status: tilepb.Status_STATUS_OUTSIDE_MAP}, nil
 	}
@@ -169,8 +205,12 @@ func (h *Handler) changeTile(ctx context.Context, m *road.Manifest, a *held) (*t
 	var err error
 	if a.roads != nil && *a.roads != m.Version {
 		t.Roads = &tilepb.Roads{Version: m.Version}
-		if t.Roads.Same, err = h.sameRoads(ctx, a.id, *a.roads, m.Version); err != nil {
-			return nil, err
+		if failed, ok := known[*a.roads]; failed != nil {
+			return nil, failed
+		} else if ok {
+			if t.Roads.Same, err = h.sameRoads(ctx, a.id, *a.roads, m.Version); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if version, c, err := h.changeLayer(ctx, LimitLayer, a.id, a.limits); err != nil {
@@ -207,7 +247,12 @@ func (h *Handler) changeLayer(ctx context.Context, layer string, id ID, since *i
 		return 0, nil, nil
 	}
 	key := LiveKey(layer, id)
-	ptr, err := h.pointers.get(ctx, h.cfg.Live, key)
+	ptr, old, err := h.pointers.get(ctx, h.cfg.Live, key)
+	if err == nil && old && *since > 0 && (ptr == nil || *since > ptr.Version) {
+		// Another instance told of a version that is newer than what is remembered here. To answer
+		// from that would take the client back.
+		ptr, err = h.pointers.renew(ctx, h.cfg.Live, key)
+	}
 	for range 2 {
 		if err != nil {
 			return 0, nil, fmt.Errorf("%s: %w", key, err)
@@ -256,30 +301,4 @@ func (h *Handler) since(ctx context.Context, ptr *Pointer, layer string, since i
 		return 0, nil, nil
 	}
 	return ptr.Version, &c, nil
-}
-
-// sameRoads reports whether a tile's roads are known to be the same in two versions of the map.
-func (h *Handler) sameRoads(ctx context.Context, id ID, before, now string) (bool, error) {
-	if before == "" {
-		return false, nil
-	}
-	key := id.String() + " " + before + " " + now
-	if same, ok := h.same.get(key); ok {
-		return same, nil
-	}
-	var bodies [2][]byte
-	for i, version := range [2]string{now, before} {
-		body, err := h.cfg.Objects.Get(ctx, ObjectKey(Roads, id, version))
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // no roads, or no such version
-			h.same.put(key, false)
-			return false, nil
-		case err != nil:
-			return false, fmt.Errorf("compare roads of versions %s and %s: %w", before, now, err)
-		}
-		bodies[i] = body
-	}
-	same := bytes.Equal(bodies[0], bodies[1])
-	h.same.put(key, same)
-	return same, nil
 }

@@ -315,6 +315,9 @@ func TestSameRoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, version := range []string{"older", "other"} {
+		_ = s.objects.Put(t.Context(), road.ManifestKey(version), []byte("{}"), "", "")
+	}
 	_ = s.objects.Put(t.Context(), tile.ObjectKey(tile.Roads, s.id, "older"), body, "", "")
 	_ = s.objects.Put(t.Context(), tile.ObjectKey(tile.Roads, s.id, "other"), body[1:], "", "")
 	for held, want := range map[string]string{

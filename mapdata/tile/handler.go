@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
@@ -31,6 +32,14 @@ type HandlerConfig struct {
 	StateBytes int
 	// MaxStreams bounds the clients of the stream of hazards. Default 1,024.
 	MaxStreams int
+	// MaxStreamsPerClient bounds those of one client, as ClientOf names it. Default 16; below 0: not at all.
+	MaxStreamsPerClient int
+	// ClientOf names the client of a request. Default ConnectionOf; behind a proxy, ForwardedOf.
+	ClientOf func(*http.Request) string
+	// MaxDeltas bounds the deltas that are made at once. Default 4 for each CPU that may be used.
+	MaxDeltas int
+	// DeltaWait is how long one more waits for its turn, before it is refused. Default 1 s.
+	DeltaWait time.Duration
 	// HazardsEvery is the pace at which Hazards is asked while there are clients. Default 250 ms.
 	HazardsEvery time.Duration
 	// Heartbeat is the pace of comments that keep idle streams open. Default 15 s.
@@ -44,7 +53,9 @@ type Handler struct {
 	zip      zipPool
 	states   *stateCache
 	pointers *pointerCache
-	same     memo // whether two versions of a tile's roads are equal
+	same     memo          // whether two versions of a tile's roads are equal
+	maps     memo          // versions that the map had, and some that it had not
+	deltas   chan struct{} // one for each delta that is made
 	hazards  *hazardHub
 }
 
@@ -60,7 +71,7 @@ type Handler struct {
 //     held), a tile without layers for all. Only what changed is answered; a full layer if the version is older
 //     than the layer's Horizon, or unknown. Of roads only the version is told, and whether the tile's roads are
 //     still the same; otherwise they are to be fetched as a tile. 400 with a pointer for what can't be
-//     understood; a tile outside of the map has an error of its own.
+//     understood; a tile outside of the map has an error of its own; 503 with Retry-After when too many are made.
 //   - GET /v1/hazards/stream: hazards as server-sent events; see stream.
 //
 // Drain ends the streams.
@@ -71,10 +82,17 @@ func NewHandler(cfg HandlerConfig) *Handler {
 	cfg.PointerTTL = cmp.Or(cfg.PointerTTL, 500*time.Millisecond)
 	cfg.StateBytes = cmp.Or(cfg.StateBytes, 64<<20)
 	cfg.MaxStreams = cmp.Or(cfg.MaxStreams, 1024)
+	cfg.MaxStreamsPerClient = cmp.Or(cfg.MaxStreamsPerClient, 16)
+	if cfg.ClientOf == nil {
+		cfg.ClientOf = ConnectionOf
+	}
+	cfg.MaxDeltas = cmp.Or(cfg.MaxDeltas, 4*runtime.GOMAXPROCS(0))
+	cfg.DeltaWait = cmp.Or(cfg.DeltaWait, time.Second)
 	cfg.HazardsEvery = cmp.Or(cfg.HazardsEvery, 250*time.Millisecond)
 	cfg.Heartbeat = cmp.Or(cfg.Heartbeat, 15*time.Second)
 	h := &Handler{
 		cfg: cfg, states: newStateCache(cfg.StateBytes), pointers: &pointerCache{ttl: cfg.PointerTTL},
+		maps: memo{most: maxMapVersions}, deltas: make(chan struct{}, max(cfg.MaxDeltas, 1)),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/tiles.json", h.tileJSON)

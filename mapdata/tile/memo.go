@@ -1,6 +1,7 @@
 package tile
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -9,9 +10,11 @@ import (
 // maxMemo bounds the entries of a memo and of a pointerCache.
 const maxMemo = 1 << 16
 
-// memo remembers answers that never change, up to maxMemo of them; then it starts anew.
+// memo remembers answers that never change, up to most of them (0: maxMemo); then it starts anew.
 // Safe for concurrent use.
 type memo struct {
+	most int
+
 	mu sync.Mutex
 	m  map[string]bool
 }
@@ -26,7 +29,7 @@ func (c *memo) get(key string) (v, ok bool) {
 func (c *memo) put(key string, v bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.m == nil || len(c.m) >= maxMemo {
+	if c.m == nil || len(c.m) >= cmp.Or(c.most, maxMemo) {
 		c.m = make(map[string]bool)
 	}
 	c.m[key] = v
@@ -46,17 +49,18 @@ type rememberedPointer struct {
 	until time.Time
 }
 
-// get is readPointer, perhaps of a moment ago; the result is shared.
-func (c *pointerCache) get(ctx context.Context, live Live, key string) (*Pointer, error) {
+// get is readPointer, perhaps of a moment ago, which old tells; the result is shared.
+func (c *pointerCache) get(ctx context.Context, live Live, key string) (ptr *Pointer, old bool, err error) {
 	if c.ttl > 0 {
 		c.mu.Lock()
 		p, ok := c.m[key]
 		c.mu.Unlock()
 		if ok && time.Now().Before(p.until) {
-			return p.ptr, nil
+			return p.ptr, true, nil
 		}
 	}
-	return c.renew(ctx, live, key)
+	ptr, err = c.renew(ctx, live, key)
+	return ptr, false, err
 }
 
 // renew reads the item anew.

@@ -31,6 +31,8 @@ const writeWithin = 10 * time.Second
 // Filters, one of: tiles=14/x/y,… (up to MaxStreamTiles, quadkeys too); bbox=west,south,east,north;
 // corridor=lat,lon;lat,lon;… (up to MaxCorridor points) with width_m, the distance to either side of the line (default
 // 500, 10 to 10,000). A hazard that moves out of the filter is told once more.
+//
+// 503 with Retry-After when too many streams are open, in all or from one address.
 func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 	if h.hazards == nil {
 		problem.Write(w, problem.New(problem.NotFound, "There is no stream of hazards here."))
@@ -51,10 +53,13 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, p)
 		return
 	}
-	c, err := h.hazards.join(filter, since, h.cfg.MaxStreams) //nolint:contextcheck // what it starts serves all clients, and ends with the last
+	c, err := h.hazards.join(filter, since, h.cfg.ClientOf(r), h.cfg.MaxStreams, h.cfg.MaxStreamsPerClient) //nolint:contextcheck // what it starts serves all clients, and ends with the last
 	switch {
 	case errors.Is(err, errFull):
 		problem.Write(w, &problem.Problem{Kind: problem.Overloaded, RetryAfter: 10 * time.Second, Detail: "Too many streams are open; ask /v1/tiles:delta instead."})
+		return
+	case errors.Is(err, errGreedy):
+		problem.Write(w, &problem.Problem{Kind: problem.Overloaded, RetryAfter: 10 * time.Second, Detail: "Too many streams are open from this address; close one, or ask /v1/tiles:delta instead."})
 		return
 	case err != nil:
 		problem.Write(w, &problem.Problem{Kind: problem.Draining, RetryAfter: time.Second, Detail: "This instance is shutting down."})

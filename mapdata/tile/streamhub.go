@@ -31,6 +31,7 @@ const (
 
 var (
 	errFull    = errors.New("too many streams")
+	errGreedy  = errors.New("too many streams of one client")
 	errDrained = errors.New("draining")
 )
 
@@ -43,6 +44,7 @@ type hazardHub struct {
 
 	mu      sync.Mutex
 	clients map[*hazardClient]struct{}
+	of      map[string]int // streams whose handlers have not returned, by who opened them
 	drained bool
 	running chan struct{} // closed when the goroutine has ended; nil: none runs
 	cancel  context.CancelFunc
@@ -74,6 +76,7 @@ type hazardStep struct {
 // hazardClient is one stream.
 type hazardClient struct {
 	filter hazardFilter
+	who    string
 	steps  chan hazardStep
 	gone   chan struct{} // closed by the hub when the client has to go
 	since  int64         // where it was
@@ -81,11 +84,12 @@ type hazardClient struct {
 }
 
 func newHazardHub(source HazardSource, every time.Duration, log *slog.Logger) *hazardHub {
-	return &hazardHub{source: source, every: every, log: log, clients: make(map[*hazardClient]struct{})}
+	return &hazardHub{source: source, every: every, log: log, clients: make(map[*hazardClient]struct{}), of: make(map[string]int)}
 }
 
-// join adds a client that has seen everything up to since; 0: nothing.
-func (b *hazardHub) join(f hazardFilter, since int64, most int) (*hazardClient, error) {
+// join adds a client that has seen everything up to since; 0: nothing. There may be most clients, and of those
+// that are who's mostEach (below 0: any number). Each must leave.
+func (b *hazardHub) join(f hazardFilter, since int64, who string, most, mostEach int) (*hazardClient, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.drained {
@@ -94,7 +98,11 @@ func (b *hazardHub) join(f hazardFilter, since int64, most int) (*hazardClient, 
 	if len(b.clients) >= most {
 		return nil, errFull
 	}
-	c := &hazardClient{filter: f, steps: make(chan hazardStep, maxSteps), gone: make(chan struct{}), since: since}
+	if mostEach >= 0 && b.of[who] >= mostEach {
+		return nil, errGreedy
+	}
+	b.of[who]++
+	c := &hazardClient{filter: f, who: who, steps: make(chan hazardStep, maxSteps), gone: make(chan struct{}), since: since}
 	b.clients[c] = struct{}{}
 	if b.running != nil {
 		if b.known {
@@ -114,6 +122,9 @@ func (b *hazardHub) leave(c *hazardClient) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.clients, c)
+	if b.of[c.who]--; b.of[c.who] <= 0 {
+		delete(b.of, c.who)
+	}
 }
 
 // dismiss makes a client go; mu must be held.
