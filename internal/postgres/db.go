@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,6 +49,8 @@ type DB struct {
 	retention Retention
 	log       *slog.Logger
 	now       func() time.Time
+
+	limitsExpired *atomic.Int64 // the day, since the epoch, on which learned limits were last looked through
 }
 
 // Open makes the pool. It connects lazily: Ping tells whether the database answers.
@@ -81,7 +84,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database pool: %w", err)
 	}
-	return &DB{pool: pool, retention: c.Retention, log: log, now: time.Now}, nil
+	return &DB{pool: pool, retention: c.Retention, log: log, now: time.Now, limitsExpired: new(atomic.Int64)}, nil
 }
 
 // Close waits until every connection is returned and closes them.

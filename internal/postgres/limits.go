@@ -68,13 +68,16 @@ const storeLimits = `WITH new AS MATERIALIZED (
 	INSERT INTO limit_change (edge, from_kmh, to_kmh, at)
 	SELECT n.edge, coalesce(o.kmh, 0), n.kmh, $9 FROM new n LEFT JOIN old o USING (edge) WHERE n.kmh <> coalesce(o.kmh, 0)
 )
-INSERT INTO learned_limit SELECT edge, kmh, map_kmh, posterior, vehicles, readings, since, evidence::jsonb, $9 FROM new
+INSERT INTO learned_limit AS l SELECT edge, kmh, map_kmh, posterior, vehicles, readings, since, evidence::jsonb, $9 FROM new
 ON CONFLICT (edge) DO UPDATE SET kmh = excluded.kmh, map_kmh = excluded.map_kmh, posterior = excluded.posterior,
 	vehicles = excluded.vehicles, readings = excluded.readings, since = excluded.since, evidence = excluded.evidence,
-	updated_at = excluded.updated_at`
+	updated_at = excluded.updated_at
+WHERE (l.kmh, l.map_kmh, l.posterior, l.vehicles, l.readings, l.since, l.evidence)
+	IS DISTINCT FROM (excluded.kmh, excluded.map_kmh, excluded.posterior, excluded.vehicles, excluded.readings, excluded.since, excluded.evidence)
+	OR l.updated_at < excluded.updated_at - interval '1 day'`
 
 // StoreLimits stores what was judged of directed segments at a time, and enters into the history what
-// changed of what is published. There is each segment once.
+// changed of what is published. There is each segment once. What is judged as before is not written again within a day.
 func (db *DB) StoreLimits(ctx context.Context, ls []limit.Limit, at time.Time) error {
 	if len(ls) == 0 {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/limit"
 )
 
 func minuteRow(at time.Time, edge uint64, vehicles ...uint64) learn.SpeedRow {
@@ -211,5 +212,60 @@ func TestGatherOutbox(t *testing.T) {
 	must(t, err)
 	if len(tiles) != 1 || tiles[0].Tile != 2 {
 		t.Errorf("left dirty: %+v, want tile 2", tiles)
+	}
+
+	// A row that is made anew never looks like the one that was read.
+	tiles, marks, err = db.DirtyTiles(ctx, "limits", 10)
+	must(t, err)
+	must(t, db.DeleteDirtyTiles(ctx, "limits", tiles, marks))
+	flush(learn.DirtyTile{Tile: 2, AcceptedMS: now, EventMS: now})
+	gather(1)
+	_, first, err := db.DirtyTiles(ctx, "limits", 10)
+	must(t, err)
+	for range 2 {
+		read, again, err := db.DirtyTiles(ctx, "limits", 10)
+		must(t, err)
+		must(t, db.DeleteDirtyTiles(ctx, "limits", read, again))
+		flush(learn.DirtyTile{Tile: 2, AcceptedMS: now, EventMS: now})
+		gather(1)
+		must(t, db.DeleteDirtyTiles(ctx, "limits", read, first))
+	}
+	if n := count(t, db, "SELECT count(*) FROM dirty_tile"); n != 1 {
+		t.Errorf("%d dirty tiles, want the one marked after the reading", n)
+	}
+	// A postponed tile goes behind the others, and stays dirty.
+	tiles, marks, err = db.DirtyTiles(ctx, "limits", 10)
+	must(t, err)
+	must(t, db.MarkDirty(ctx, "limits", []uint32{3, 3}, time.UnixMilli(now+5), false))
+	must(t, db.MarkDirty(ctx, "limits", []uint32{2}, time.UnixMilli(now+9), true))
+	must(t, db.DeleteDirtyTiles(ctx, "limits", tiles, marks))
+	tiles, _, err = db.DirtyTiles(ctx, "limits", 10)
+	must(t, err)
+	if len(tiles) != 2 || tiles[0].Tile != 3 || tiles[1].Tile != 2 {
+		t.Errorf("dirty: %+v, want tile 3, then the postponed 2", tiles)
+	}
+}
+
+func TestLimitsAreWrittenWhenTheyChange(t *testing.T) {
+	db := openTest(t)
+	ctx := t.Context()
+	at := time.Now().UTC().Truncate(time.Second)
+	l := limit.Limit{Edge: 5 << 25, KMH: 50, MapKMH: 70, Posterior: 0.97, Vehicles: 6, Readings: 9, SinceMS: at.UnixMilli()}
+	row := func() int64 { return count(t, db, "SELECT xmin::text::bigint FROM learned_limit") }
+	must(t, db.StoreLimits(ctx, []limit.Limit{l}, at))
+	first := row()
+	must(t, db.StoreLimits(ctx, []limit.Limit{l}, at.Add(time.Hour)))
+	if row() != first {
+		t.Error("written again though nothing changed")
+	}
+	must(t, db.StoreLimits(ctx, []limit.Limit{l}, at.Add(25*time.Hour)))
+	second := row()
+	if second == first {
+		t.Error("not written for more than a day: it would expire")
+	}
+	l.Vehicles++
+	must(t, db.StoreLimits(ctx, []limit.Limit{l}, at.Add(25*time.Hour)))
+	if row() == second {
+		t.Error("a change was not written")
 	}
 }

@@ -90,10 +90,10 @@ const gatherOutbox = `WITH taken AS (
 	DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE layer = $1 ORDER BY id LIMIT $2)
 	RETURNING tile, accepted_at, event_at
 ), summed AS (
-	INSERT INTO dirty_tile AS d (layer, tile, accepted_at, event_at, marks)
-	SELECT $1, tile, min(accepted_at), min(event_at), count(*) FROM taken GROUP BY tile
+	INSERT INTO dirty_tile AS d (layer, tile, accepted_at, event_at)
+	SELECT $1, tile, min(accepted_at), min(event_at) FROM taken GROUP BY tile
 	ON CONFLICT (layer, tile) DO UPDATE SET accepted_at = least(d.accepted_at, excluded.accepted_at),
-		event_at = least(d.event_at, excluded.event_at), marks = d.marks + excluded.marks
+		event_at = least(d.event_at, excluded.event_at), mark = excluded.mark
 ) SELECT count(*) FROM taken`
 
 // GatherOutbox sums up to limit rows of the outbox for a layer up by tile, for layers that are
@@ -104,9 +104,9 @@ func (db *DB) GatherOutbox(ctx context.Context, layer string, limit int) (taken 
 }
 
 // DirtyTiles are a layer's tiles as GatherOutbox summed them up, the longest waiting first, at most
-// limit, and how often each was marked. EventMS is the oldest of the rows' events.
+// limit, and the mark of each, which no later one equals. EventMS is the oldest of the rows' events.
 func (db *DB) DirtyTiles(ctx context.Context, layer string, limit int) (tiles []learn.DirtyTile, marks []int64, err error) {
-	rows, err := db.pool.Query(ctx, "SELECT tile, accepted_at, event_at, marks FROM dirty_tile WHERE layer = $1 ORDER BY accepted_at LIMIT $2", layer, limit)
+	rows, err := db.pool.Query(ctx, "SELECT tile, accepted_at, event_at, mark FROM dirty_tile WHERE layer = $1 ORDER BY accepted_at LIMIT $2", layer, limit)
 	if err != nil {
 		return nil, nil, wrap("read dirty tiles", err)
 	}
@@ -129,7 +129,20 @@ func (db *DB) DeleteDirtyTiles(ctx context.Context, layer string, tiles []learn.
 	for i := range tiles {
 		keys[i] = int64(tiles[i].Tile)
 	}
-	_, err := db.pool.Exec(ctx, `DELETE FROM dirty_tile d USING unnest($2::bigint[], $3::bigint[]) AS t (tile, marks)
-		WHERE d.layer = $1 AND d.tile = t.tile AND d.marks = t.marks`, layer, keys, marks)
+	_, err := db.pool.Exec(ctx, `DELETE FROM dirty_tile d USING unnest($2::bigint[], $3::bigint[]) AS t (tile, mark)
+		WHERE d.layer = $1 AND d.tile = t.tile AND d.mark = t.mark`, layer, keys, marks)
 	return wrap("delete dirty tiles", err)
+}
+
+// MarkDirty enters z14 tiles into that list as of a time, or marks them again. If they are postponed, they
+// go behind all that have waited.
+func (db *DB) MarkDirty(ctx context.Context, layer string, tiles []uint32, at time.Time, postponed bool) error {
+	if len(tiles) == 0 {
+		return nil
+	}
+	_, err := db.pool.Exec(ctx, `INSERT INTO dirty_tile AS d (layer, tile, accepted_at, event_at)
+		SELECT DISTINCT $1, t, $3::timestamptz, $3::timestamptz FROM unnest($2::bigint[]) t
+		ON CONFLICT (layer, tile) DO UPDATE SET mark = excluded.mark,
+			accepted_at = CASE WHEN $4 THEN excluded.accepted_at ELSE least(d.accepted_at, excluded.accepted_at) END`, layer, tiles, at.UTC(), postponed)
+	return wrap("mark tiles dirty", err)
 }

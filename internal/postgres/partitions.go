@@ -230,10 +230,10 @@ const (
 	expireLimits = `WITH gone AS (DELETE FROM learned_limit WHERE updated_at < $1 RETURNING edge, kmh), told AS (
 		INSERT INTO limit_change (edge, from_kmh, to_kmh, at) SELECT edge, kmh, 0, now() FROM gone WHERE kmh <> 0)
 		INSERT INTO dirty_tile AS d SELECT DISTINCT 'limits', edge >> 25, now(), now() FROM gone
-		ON CONFLICT (layer, tile) DO UPDATE SET marks = d.marks + 1`
+		ON CONFLICT (layer, tile) DO UPDATE SET mark = excluded.mark`
 	expireErrors = `WITH gone AS (DELETE FROM map_error WHERE updated_at < $1 AND status IN ('open', 'gone') RETURNING tile)
 		INSERT INTO dirty_tile AS d SELECT DISTINCT 'errors', tile, now(), now() FROM gone
-		ON CONFLICT (layer, tile) DO UPDATE SET marks = d.marks + 1`
+		ON CONFLICT (layer, tile) DO UPDATE SET mark = excluded.mark`
 )
 
 // deleteVoided deletes what was voided by receivers of which the ledger holds nothing any
@@ -253,19 +253,25 @@ DELETE FROM voided_envelope v USING gone WHERE v.receiver = gone.receiver`
 // deleteExpired ends the retention of what isn't partitioned.
 func (db *DB) deleteExpired(ctx context.Context) error {
 	now := db.now().UTC()
-	for _, d := range []struct {
+	type expiry struct {
 		table, sql string
 		args       []any
-	}{
+	}
+	all := []expiry{
 		{"projection", "DELETE FROM projection WHERE at < $1", []any{now.Add(-keepProjections)}},
 		{"quarantine", "DELETE FROM quarantine WHERE at < $1", []any{now.Truncate(day).Add(-db.retention.Ledger)}},
 		{"voided_envelope", deleteVoided, nil},
 		{"hazard", "DELETE FROM hazard WHERE ended_at < $1", []any{now.Add(-keepHazards)}},
 		{"limit_change", "DELETE FROM limit_change WHERE at < $1", []any{now.Add(-db.retention.History)}},
-		{"learned_limit", expireLimits, []any{now.Add(-db.retention.Evidence)}},
 		{"map_error", expireErrors, []any{now.Add(-db.retention.Evidence)}},
 		{"map_error", "DELETE FROM map_error WHERE updated_at < $1", []any{now.Add(-db.retention.History)}},
-	} {
+	}
+	// Limits have no index by age, which each judgement would have to keep: they are looked through once a day.
+	today := now.Unix() / int64(day/time.Second)
+	if db.limitsExpired.Load() != today {
+		all = append(all, expiry{"learned_limit", expireLimits, []any{now.Add(-db.retention.Evidence)}})
+	}
+	for _, d := range all {
 		tag, err := db.pool.Exec(ctx, d.sql, d.args...)
 		if err != nil {
 			return wrap("delete expired rows of "+d.table, err)
@@ -274,5 +280,6 @@ func (db *DB) deleteExpired(ctx context.Context) error {
 			db.log.InfoContext(ctx, "expired rows deleted", "table", d.table, "rows", n)
 		}
 	}
+	db.limitsExpired.Store(today)
 	return nil
 }

@@ -91,9 +91,8 @@ CREATE TABLE learned_limit (
     readings   bigint      NOT NULL,
     since      timestamptz NOT NULL,
     evidence   jsonb       NOT NULL,  -- candidates and variants
-    updated_at timestamptz NOT NULL   -- last judged
-);
-CREATE INDEX learned_limit_updated_at ON learned_limit (updated_at);
+    updated_at timestamptz NOT NULL   -- last judged, or up to a day before if nothing else changed
+) WITH (fillfactor = 85);              -- no index but the key's: updates stay within their page
 
 -- What was published of a segment's limit, and when that changed.
 CREATE TABLE limit_change (
@@ -128,14 +127,19 @@ CREATE INDEX map_error_tile ON map_error (tile);
 CREATE INDEX map_error_status ON map_error (status, updated_at);
 
 -- The outbox of layers that are projected seldom, summed up by tile: it must not grow with the traffic.
+-- No mark is ever given twice, so that a row made anew never looks like the one read before.
+CREATE SEQUENCE dirty_mark;
 CREATE TABLE dirty_tile (
     layer       text        NOT NULL,
     tile        bigint      NOT NULL,
     accepted_at timestamptz NOT NULL,  -- oldest
     event_at    timestamptz NOT NULL,  -- oldest of each row's newest
-    marks       bigint      NOT NULL DEFAULT 1,  -- how often it was marked: tells whether it changed
+    mark        bigint      NOT NULL DEFAULT nextval('dirty_mark'),  -- the last time it was marked: tells whether it was again
     PRIMARY KEY (layer, tile)
 );
+
+-- Each layer reads its own rows, and must not wade through those of a layer that lags behind.
+CREATE INDEX outbox_layer ON outbox (layer, id);
 
 -- How fresh from the event's own time, beside from acceptance.
 ALTER TABLE projection ADD COLUMN event_p50_s double precision NOT NULL DEFAULT 0,
