@@ -128,11 +128,11 @@ func (o *observer) second(d *learn.Drive, i int, p geo.Point, v sight) sight {
 	o.spans = o.part.Near(p, lookM, o.spans[:0])
 	for _, span := range o.spans {
 		a, b := o.part.SpanEnds(span)
+		if d2, _ := road.Foot(p, a, b, scale); d2 > lookM*lookM {
+			continue // farther than any reach
+		}
 		f := footOf(p, a, b, scale)
 		anyM = min(anyM, f.distM)
-		if f.distM > lookM {
-			continue
-		}
 		for _, against := range [2]bool{false, true} {
 			heading, right, allowed := f.headingDeg, f.rightM, span.Forward()
 			if against {
