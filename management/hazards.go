@@ -1,7 +1,10 @@
 package management
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/carasso/carasso/mapdata/geo"
@@ -10,9 +13,10 @@ import (
 )
 
 type hazardsDoc struct {
-	Type     string          `json:"type"`
-	Features []hazardFeature `json:"features"`
-	At       time.Time       `json:"at"`
+	Type       string          `json:"type"`
+	Features   []hazardFeature `json:"features"`
+	At         time.Time       `json:"at"`
+	NextCursor string          `json:"next_cursor,omitempty"` // absent on the last page
 }
 
 func (hazardsDoc) contentType() string { return "application/geo+json" }
@@ -47,29 +51,36 @@ type hazardProps struct {
 const maxEnded = 7 * 24 * time.Hour
 
 // getHazards lists the hazards in an area: the active ones, and on demand those that ended
-// lately. Hazards are told however few vehicles are behind them: they concern safety.
+// lately, by id and in pages. Hazards are told however few vehicles are behind them: they concern safety.
 func (s *Server) getHazards(r *http.Request) (any, error) {
-	p := newParams(r.URL.RawQuery, "bbox", "ended_since")
+	p := newParams(r.URL.RawQuery, "bbox", "ended_since", "limit", "cursor")
 	box := p.area("bbox")
 	now := s.deps.Now().UTC()
 	since := p.instant("ended_since", now)
 	if p.err == nil && now.Sub(since) > maxEnded {
 		p.fail("ended_since", "is "+since.Format(time.RFC3339), "at most 7 days ago")
 	}
+	limit := p.integer("limit", min(defaultLimit, s.cfg.MaxLimit), 1, s.cfg.MaxLimit)
+	after := p.cursor("cursor")
 	if err := p.problem(); err != nil {
 		return nil, err
 	}
-	all, _, err := s.deps.Store.ActiveHazards(r.Context(), since)
-	if err != nil {
-		return nil, err
-	}
 	doc := hazardsDoc{Type: "FeatureCollection", Features: []hazardFeature{}, At: now}
-	for i := range all {
-		if box.Contains(all[i].At) {
-			doc.Features = append(doc.Features, newHazardFeature(&all[i]))
+	err := s.withHeavy(r.Context(), func(ctx context.Context) error {
+		hs, err := s.deps.Store.HazardsIn(ctx, since, box, after, limit+1)
+		if err != nil {
+			return fmt.Errorf("hazards in an area: %w", err)
 		}
-	}
-	return doc, nil
+		if len(hs) > limit {
+			hs = hs[:limit]
+			doc.NextCursor = strconv.FormatUint(hs[limit-1].ID, 10)
+		}
+		for i := range hs {
+			doc.Features = append(doc.Features, newHazardFeature(&hs[i]))
+		}
+		return nil
+	})
+	return doc, err
 }
 
 func newHazardFeature(h *hazard.Hazard) hazardFeature {

@@ -96,9 +96,11 @@ func (tn *town) hazardTile(id tile.ID) []byte {
 	return e.Bytes()
 }
 
-func (s *fakeStore) ActiveHazards(_ context.Context, endedSince time.Time) ([]hazard.Hazard, int64, error) {
-	all := slices.DeleteFunc(s.town.hazards(), func(h hazard.Hazard) bool { return !h.Active() && h.EndedMS <= endedSince.UnixMilli() })
-	return all, 1, s.look()
+func (s *fakeStore) HazardsIn(_ context.Context, endedSince time.Time, box geo.Box, after uint64, most int) ([]hazard.Hazard, error) {
+	all := slices.DeleteFunc(s.town.hazards(), func(h hazard.Hazard) bool {
+		return !h.Active() && h.EndedMS <= endedSince.UnixMilli() || h.ID <= after || !box.Contains(h.At)
+	})
+	return all[:min(len(all), most)], s.look()
 }
 
 func (s *fakeStore) Limits(_ context.Context, ranges [][2]uint64, _ bool, after uint64, most int) ([]limit.Limit, error) {

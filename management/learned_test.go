@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,38 @@ func TestHazardsInAnArea(t *testing.T) {
 	}
 	if got := b.features(t, "/v1/hazards?bbox=10,42,11,43"); len(got.Features) != 0 {
 		t.Errorf("elsewhere: %+v", got)
+	}
+}
+
+// Pages of hazards add up, and the area counts before the limit does.
+func TestHazardsInPages(t *testing.T) {
+	b := newBench(t, nil)
+	since := fmt.Sprintf("&ended_since=%d", time.Now().Add(-time.Hour).UnixMilli())
+	var ids []uint64
+	cursor := ""
+	for range 4 {
+		page := b.features(t, "/v1/hazards?limit=1"+since+cursor)
+		if len(page.Features) != 1 {
+			t.Fatalf("a page of one: %+v", page)
+		}
+		ids = append(ids, page.Features[0].ID)
+		if page.NextCursor == "" {
+			break
+		}
+		cursor = "&cursor=" + page.NextCursor
+	}
+	if !slices.Equal(ids, []uint64{11, 12, 13}) {
+		t.Errorf("in all pages: %d", ids)
+	}
+	last := b.store.town.hazards()[2].At
+	box := fmt.Sprintf("&bbox=%f,%f,%f,%f", last.Lon()-1e-5, last.Lat()-1e-5, last.Lon()+1e-5, last.Lat()+1e-5)
+	if page := b.features(t, "/v1/hazards?limit=1"+since+box); len(page.Features) != 1 || page.Features[0].ID != 13 || page.NextCursor != "" {
+		t.Errorf("around the last: %+v", page)
+	}
+	for _, query := range []string{"limit=0", "limit=10001", "limit=x", "cursor=-1", "cursor=x"} {
+		if res, doc := b.do(t, "GET", "/v1/hazards?"+query, b.token(t, credential.Analyst), nil); res.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", query, res.StatusCode, doc)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carasso/carasso/internal/credential"
+	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/hazard"
 	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/limit"
@@ -42,9 +43,9 @@ type Store interface {
 
 // Learned answers what was learned from the fleet. Safe for concurrent use.
 type Learned interface {
-	// ActiveHazards lists the active hazards and those that ended after endedSince; cursor is of
-	// no concern here.
-	ActiveHazards(ctx context.Context, endedSince time.Time) (hs []hazard.Hazard, cursor int64, err error)
+	// HazardsIn lists up to most hazards in a box with ids above after, lowest first: the active ones and those
+	// that ended after endedSince.
+	HazardsIn(ctx context.Context, endedSince time.Time, box geo.Box, after uint64, most int) ([]hazard.Hazard, error)
 	// Limits lists up to most learned limits of directed segments in one of the half-open ranges of ids
 	// and above after, lowest first; only those that are published, if publishedOnly.
 	Limits(ctx context.Context, ranges [][2]uint64, publishedOnly bool, after uint64, most int) ([]limit.Limit, error)

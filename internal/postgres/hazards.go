@@ -112,6 +112,15 @@ func (db *DB) ActiveHazards(ctx context.Context, endedSince time.Time) (hs []haz
 	return hs, seq, err
 }
 
+// HazardsIn lists up to most hazards in a box (its edges included) with ids above after, lowest first: the active ones
+// and those that ended after endedSince (event time).
+func (db *DB) HazardsIn(ctx context.Context, endedSince time.Time, box geo.Box, after uint64, most int) ([]hazard.Hazard, error) {
+	hs, _, err := db.hazards(ctx, "list hazards in an area", `WHERE (ended_at IS NULL OR ended_at > $1) AND id > $2
+		AND lat_e7 BETWEEN $3 AND $4 AND lon_e7 BETWEEN $5 AND $6 ORDER BY id LIMIT $7`,
+		endedSince.UTC(), int64(after), box.South, box.North, box.West, box.East, most)
+	return hs, err
+}
+
 // HazardsSince lists up to most hazards that changed after the cursor seq, in the order of their
 // last change and in their present state, and the cursor from which to go on.
 func (db *DB) HazardsSince(ctx context.Context, seq int64, most int) (hs []hazard.Hazard, next int64, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -74,14 +75,14 @@ func TestStreamsPerClient(t *testing.T) {
 	_, _, server := streaming(t, func(c *tile.HandlerConfig) {
 		c.MaxStreams, c.MaxStreamsPerClient, c.ClientOf = 4, 2, tile.ForwardedOf
 	})
-	var mine []*http.Response
+	var mine []io.Closer
 	for range 2 {
 		res := ask(t, server, "192.0.2.1")
 		t.Cleanup(func() { res.Body.Close() })
 		if res.StatusCode != http.StatusOK {
 			t.Fatal(res.StatusCode)
 		}
-		mine = append(mine, res)
+		mine = append(mine, res.Body)
 	}
 	refused(t, server, "192.0.2.1")
 	refused(t, server, "203.0.113.9, 192.0.2.1")
@@ -90,7 +91,7 @@ func TestStreamsPerClient(t *testing.T) {
 	if other.StatusCode != http.StatusOK {
 		t.Errorf("another client: %d", other.StatusCode)
 	}
-	mine[0].Body.Close()
+	mine[0].Close()
 	for { // until the server has noticed
 		res := ask(t, server, "192.0.2.1")
 		t.Cleanup(func() { res.Body.Close() })
