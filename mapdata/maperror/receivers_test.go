@@ -1,6 +1,8 @@
 package maperror_test
 
 import (
+	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/carasso/carasso/mapdata/geo"
@@ -33,19 +35,21 @@ func slip(t *testing.T) (memoryRoads, road.Edge) {
 func TestBadReceivers(t *testing.T) {
 	roads, _ := town(t)
 	line := []geo.Point{at(20, 0), at(400, 0), at(400, 300), at(780, 300)}
-	shifted := func(east, north float64) []geo.Point {
-		return []geo.Point{at(20+east, north), at(400+east, north), at(400+east, 300+north), at(780+east, 300+north)}
-	}
-	sound := trips(1000, 60, 0, line...)
-	offsets := [][2]float64{{35, -26}, {-30, 34}, {40, -34}, {-38, 24}, {28, -44}, {-26, 45}, {33, 38}, {-42, -30}, {24, 29}, {-31, -38}}
-
-	for n := 5; n <= len(offsets); n++ {
+	sound := trips(1000, 120, 0, line...)
+	for _, seed := range []uint64{1, 2, 3, 90, 126, 163, 179, 187, 238, 269, 284} { // most come together somewhere
+		r := rand.New(rand.NewPCG(seed, 1))
 		all := sound
-		for i, o := range offsets[:n] {
-			all = append(all[:len(all):len(all)], trips(i+1, 1, 0, shifted(o[0], o[1])...)...)
+		for i := range 7 {
+			sin, cos := math.Sincos(2 * math.Pi * r.Float64())
+			m := 20 + 40*r.Float64()
+			off := make([]geo.Point, len(line))
+			for k, p := range line {
+				off[k] = geo.Point{LatE7: p.LatE7 + int32(m*cos/geo.MetresPerE7), LonE7: p.LonE7 + int32(m*sin/geo.Scale(p.LatE7))}
+			}
+			all = append(all[:len(all):len(all)], trips(i+1, 1, 0, off...)...)
 		}
 		if got := judge(t, roads, all, maperror.Config{}); len(got) > 0 {
-			t.Errorf("%d bad receivers: %+v", n, got)
+			t.Errorf("receivers %d: %+v", seed, got)
 		}
 	}
 
