@@ -1,8 +1,10 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/carasso/carasso/mapdata/geo"
@@ -66,13 +68,21 @@ func (p *profiles) read(ctx context.Context, quadkeys []uint32, now time.Time) e
 			t = &profile{edges: map[road.Edge]usual{}}
 			p.tiles[q] = t
 		}
-		if t.slotMS != slot && len(late) < slotTiles {
+		if t.slotMS != slot {
 			late = append(late, q)
 		}
 		if t.freeMS < now.Add(-freeEvery).UnixMilli() && len(free) < freeTiles {
 			free = append(free, q)
 		}
 	}
+	// Those that have waited longest come first, or the same tiles were read in each slot and others never.
+	slices.SortStableFunc(late, func(a, b uint32) int { return cmp.Compare(p.tiles[a].slotMS, p.tiles[b].slotMS) })
+	for _, q := range late[min(slotTiles, len(late)):] {
+		if t := p.tiles[q]; t.slotMS < slot-learn.Bucket.Milliseconds() {
+			t.forget()
+		}
+	}
+	late = late[:min(slotTiles, len(late))]
 	if err := p.readSlot(ctx, late, slot); err != nil {
 		return err
 	}
@@ -86,9 +96,7 @@ func (p *profiles) readSlot(ctx context.Context, quadkeys []uint32, slot int64) 
 	for _, q := range quadkeys {
 		t := p.tiles[q]
 		t.slotMS = slot
-		for e, u := range t.edges {
-			t.edges[e] = usual{free: u.free}
-		}
+		t.forget()
 	}
 	err := p.store.StoredSpeeds(ctx, quadkeys, learn.TypicalBuckets(slot, p.weeks, slotNeighbours), func(edge uint64, s learn.SpeedSum) {
 		if s.Vehicles.AtLeast() >= p.k {
@@ -109,6 +117,13 @@ func (p *profiles) readSlot(ctx context.Context, quadkeys []uint32, slot int64) 
 			})
 		}
 	})
+}
+
+// forget forgets what is of a slot.
+func (t *profile) forget() {
+	for e, u := range t.edges {
+		t.edges[e] = usual{free: u.free}
+	}
 }
 
 func (p *profiles) readFree(ctx context.Context, quadkeys []uint32, now time.Time) error {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/carasso/carasso/mapdata/learn"
@@ -24,6 +23,8 @@ type ErrorStore interface {
 	KnownMapErrors(ctx context.Context, tiles []uint32) ([]maperror.Candidate, error)
 	// StoreMapErrors stores the candidates of a z14 tile as they were judged at a time.
 	StoreMapErrors(ctx context.Context, tile uint32, cs []maperror.Candidate, at time.Time) error
+	// MarkDirty is LimitStore's.
+	MarkDirty(ctx context.Context, layer string, tiles []uint32, at time.Time, postponed bool) error
 }
 
 // ErrorsConfig tunes the search for map errors. The zero value of each field stands for its default.
@@ -43,8 +44,7 @@ type mapErrors struct {
 	store ErrorStore
 	roads learn.Roads
 
-	swept time.Time
-	sweep []uint32 // still to be judged in this sweep
+	sweep sweep
 }
 
 // foldedMS is how long folding may take to bring a pass into a day.
@@ -64,21 +64,14 @@ func (*mapErrors) Name() string { return LayerErrors }
 // Begin implements Layer: nothing is remembered that a failure could spoil.
 func (m *mapErrors) Begin(context.Context) ([]uint32, error) { return nil, nil }
 
+// redraw implements redrawn: on another map there are other errors.
+func (m *mapErrors) redraw() { m.sweep = sweep{} }
+
 // Due implements Layer.
 func (m *mapErrors) Due(ctx context.Context, now time.Time) (due []uint32, err error) {
-	if m.swept.IsZero() {
-		m.swept = now
-	}
-	if now.Sub(m.swept) >= m.cfg.Sweep && len(m.sweep) == 0 {
-		if m.sweep, err = m.store.DrivenTiles(ctx, now.AddDate(0, 0, -m.cfg.Days)); err != nil {
-			return nil, err
-		}
-		slices.Sort(m.sweep) // neighbours together
-		m.swept = now
-	}
-	n := min(len(m.sweep), sweepTiles)
-	due, m.sweep = m.sweep[:n], m.sweep[n:]
-	return due, nil
+	return m.sweep.next(now, m.cfg.Sweep, func() ([]uint32, error) {
+		return m.store.DrivenTiles(ctx, now.AddDate(0, 0, -m.cfg.Days))
+	})
 }
 
 // Project implements Layer; published counts the tiles judged.
@@ -90,11 +83,29 @@ func (m *mapErrors) Project(ctx context.Context, quadkeys []uint32, now time.Tim
 			region[n] = true
 		}
 	}
+	var failed partialError
+	var missed []uint32
 	for _, q := range sortedKeys(region) {
-		if err := m.judge(ctx, q, now); err != nil {
-			return published, fmt.Errorf("judge the map of tile %d: %w", q, err)
+		err := failed.first
+		if !hopeless(len(missed), published) {
+			err = guarded(func() error { return m.judge(ctx, q, now) })
 		}
-		published++
+		switch {
+		case err == nil:
+			published++
+		case ctx.Err() != nil || !tileAtFault(err):
+			return published, fmt.Errorf("judge the map of tile %d: %w", q, err)
+		default:
+			missed = append(missed, q)
+			failed = partialError{len(missed), cmp.Or(failed.first, fmt.Errorf("judge the map of tile %d: %w", q, err))}
+		}
+	}
+	if err := m.store.MarkDirty(ctx, LayerErrors, missed, now, true); err != nil {
+		return published, err
+	}
+	m.sweep.done()
+	if failed.failed > 0 {
+		return published, &failed
 	}
 	return published, nil
 }

@@ -137,7 +137,7 @@ func (h *hazards) Project(ctx context.Context, quadkeys []uint32, now time.Time)
 	if err != nil {
 		return 0, err
 	}
-	if changes.Empty() && (!h.renew || len(h.known)+len(h.shown) == 0) {
+	if changes.Empty() && (!h.renew || len(h.known)+len(h.shown) == 0) && len(h.out.owed) == 0 {
 		return 0, nil
 	}
 	changed := slices.Concat(changes.Started, changes.Updated, changes.Ended)
@@ -286,18 +286,20 @@ func (h *hazards) publish(ctx context.Context, touched []hazard.Hazard, now time
 	if err := h.store.SetLiveTiles(ctx, LayerHazards, add, nil); err != nil {
 		return 0, err
 	}
-	published, err = h.out.publish(ctx, ids, now.UnixMilli(), func(ctx context.Context, id tile.ID) ([]byte, []tile.Record, error) {
+	published, err = h.out.publish(ctx, ids, now, func(ctx context.Context, id tile.ID) ([]byte, []tile.Record, error) {
 		mvt, err := h.tiles.Build(ctx, id, active)
 		return mvt, h.tiles.Records(id, active), err
 	})
-	if err != nil {
-		return published, err
-	}
-	if err := h.store.SetLiveTiles(ctx, LayerHazards, nil, remove); err != nil {
-		return published, err
+	failed := err // of some tiles, which are owed
+	gone, owed := h.out.owed.settled(remove)
+	for _, q := range owed {
+		live[q] = true // off the list when its publication has won
 	}
 	h.shown, h.renew = live, false
-	return published, nil
+	if err := h.store.SetLiveTiles(ctx, LayerHazards, nil, gone); err != nil {
+		return published, err
+	}
+	return published, failed
 }
 
 // withListed adds z14 tiles that a predecessor may have published, and those above them.

@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -29,6 +30,8 @@ type LimitStore interface {
 	// StoreLimits stores what was judged at a time, DeleteLimits forgets.
 	StoreLimits(ctx context.Context, ls []limit.Limit, at time.Time) error
 	DeleteLimits(ctx context.Context, edges []uint64, at time.Time) error
+	// MarkDirty makes z14 tiles dirty as of a time; postponed ones go behind all that wait.
+	MarkDirty(ctx context.Context, layer string, tiles []uint32, at time.Time, postponed bool) error
 }
 
 // LimitTiles renders the limits layer: *tile.Limits. Safe for concurrent use.
@@ -69,9 +72,8 @@ type limits struct {
 	learned map[uint32]map[road.Edge]limit.Limit // that are published, by z14 tile; no candidates
 	shown   map[uint32]bool                      // z14 tiles that were published
 	renew   bool                                 // all of them are to be published again
-	onward  map[uint32]bool                      // tiles next to changed ones, to be judged in the next pass
-	swept   time.Time
-	sweep   []uint32 // still to be judged in this sweep
+	redrawn bool                                 // on another map, where they may not show an edge any more
+	sweep   sweep
 }
 
 // NewLimits is the layer of speed limits.
@@ -93,8 +95,7 @@ func (l *limits) Begin(ctx context.Context) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.learned, l.shown, l.onward = map[uint32]map[road.Edge]limit.Limit{}, map[uint32]bool{}, map[uint32]bool{}
-	l.renew, l.sweep = true, nil
+	l.learned, l.shown, l.renew = map[uint32]map[road.Edge]limit.Limit{}, map[uint32]bool{}, true
 	for _, q := range listed {
 		l.shown[q] = true
 	}
@@ -115,21 +116,12 @@ func (l *limits) Begin(ctx context.Context) ([]uint32, error) {
 	}
 }
 
-// sweepTiles is how many tiles of a sweep a pass judges.
-const sweepTiles = 200
+// redraw implements redrawn.
+func (l *limits) redraw() { l.redrawn, l.sweep = true, sweep{} }
 
 // Due implements Layer.
 func (l *limits) Due(_ context.Context, now time.Time) ([]uint32, error) {
-	if l.swept.IsZero() {
-		l.swept = now
-	}
-	if len(l.sweep) == 0 && now.Sub(l.swept) >= l.cfg.Sweep {
-		l.swept, l.sweep = now, sortedKeys(l.shown)
-	}
-	n := min(len(l.sweep), sweepTiles)
-	due := slices.Concat(l.sweep[:n], sortedKeys(l.onward))
-	l.sweep = l.sweep[n:]
-	return due, nil
+	return l.sweep.next(now, l.cfg.Sweep, func() ([]uint32, error) { return sortedKeys(l.shown), nil })
 }
 
 // set remembers a limit if it is published, or else forgets it, and tells whether that changes what is
@@ -156,58 +148,77 @@ func (l *limits) set(x *limit.Limit) (changed bool) {
 func (l *limits) Project(ctx context.Context, quadkeys []uint32, now time.Time) (published int, err error) {
 	region := map[uint32]bool{}
 	for _, q := range quadkeys {
-		if l.onward[q] {
-			region[q] = true // the wave has come this far
-			continue
-		}
 		for _, n := range maperror.Neighbours(q) {
 			region[n] = true
 		}
 	}
 	var changed []uint32
-	l.onward = map[uint32]bool{}
-	for part := range slices.Chunk(sortedKeys(region), sweepTiles) { // bounds the evidence in memory
-		tiles, err := l.judge(ctx, part, now)
-		if err != nil {
+	var failed partialError
+	var repeat []uint32
+	for part := range slices.Chunk(sortedKeys(region), judgedTiles) { // bounds the evidence in memory
+		tiles, missed, err := l.judge(ctx, part, now)
+		var some *partialError
+		if err != nil && !errors.As(err, &some) {
 			return 0, err
 		}
-		changed = append(changed, tiles...)
+		changed, repeat = append(changed, tiles...), append(repeat, missed...)
+		if some != nil {
+			failed = partialError{failed.failed + some.failed, some.first}
+		}
 	}
+	// The wave goes on from the database, whoever makes the next pass.
+	onward := map[uint32]bool{}
 	for _, q := range changed {
 		for _, n := range maperror.Neighbours(q) {
 			if !region[n] {
-				l.onward[n] = true
+				onward[n] = true
 			}
 		}
 	}
+	if err := l.store.MarkDirty(ctx, LayerLimits, sortedKeys(onward), now, false); err != nil {
+		return 0, err
+	}
+	if err := l.store.MarkDirty(ctx, LayerLimits, repeat, now, true); err != nil {
+		return 0, err
+	}
+	l.sweep.done()
 	if l.renew {
 		changed = sortedKeys(l.shown)
 	}
-	if len(changed) == 0 {
-		return 0, nil
+	var ids []tile.ID
+	if len(changed) > 0 {
+		if ids, err = l.tiles.Affected(ctx, changed); err != nil {
+			return 0, fmt.Errorf("find tiles affected by %d others: %w", len(changed), err)
+		}
 	}
-	ids, err := l.tiles.Affected(ctx, changed)
-	if err != nil {
-		return 0, fmt.Errorf("find tiles affected by %d others: %w", len(changed), err)
+	if l.redrawn {
+		ids = withListed(ids, l.shown)
 	}
-	if published, err = l.out.publish(ctx, ids, now.UnixMilli(), renderEdges[limit.Limit](l.tiles, l.at)); err == nil {
-		l.renew = false
+	published, err = l.out.publish(ctx, ids, now, renderEdges[limit.Limit](l.tiles, l.at))
+	l.renew, l.redrawn = false, false // what failed is owed
+	if err == nil && failed.failed > 0 {
+		return published, &failed
 	}
 	return published, err
 }
 
-// judge judges the limits of z14 tiles, stores them, and tells which tiles are to be published.
-func (l *limits) judge(ctx context.Context, quadkeys []uint32, now time.Time) (changed []uint32, err error) {
+// judgedTiles is how many tiles are judged at once.
+const judgedTiles = 200
+
+// judge judges the limits of z14 tiles, stores them, and tells which tiles are to be published. A partialError is of
+// those that it missed.
+func (l *limits) judge(ctx context.Context, quadkeys []uint32, now time.Time) (changed, missed []uint32, err error) {
 	known := &limitKnowledge{store: l.store, cfg: &l.cfg, now: now, tiles: map[uint32]map[road.Edge]limit.Known{}}
 	if err := known.load(ctx, quadkeys); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	chain := limit.NewChain(l.roads, known.look, now, l.cfg.Judge)
 	var judged []limit.Limit
 	var gone []uint64
 	dirty := map[uint32]bool{}
 	var add []uint32
-	for _, q := range quadkeys {
+	var failed partialError
+	for i, q := range quadkeys {
 		edges := map[road.Edge]bool{}
 		said := false
 		for e, k := range known.tiles[q] {
@@ -217,19 +228,42 @@ func (l *limits) judge(ctx context.Context, quadkeys []uint32, now time.Time) (c
 		for e := range l.learned[q] {
 			edges[e] = true
 		}
-		for e := range edges {
-			x, err := chain.Limit(ctx, e)
-			if err != nil {
-				return nil, err
+		var found []limit.Limit
+		err := ctx.Err()
+		if err == nil && !hopeless(len(missed), i-len(missed)) {
+			err = guarded(func() error {
+				for e := range edges {
+					x, err := chain.Limit(ctx, e)
+					if err != nil {
+						return fmt.Errorf("judge limits of tile %d: %w", q, err)
+					}
+					found = append(found, x)
+				}
+				return nil
+			})
+		} else if err == nil {
+			err = failed.first
+		}
+		if err != nil {
+			if ctx.Err() != nil || !tileAtFault(err) {
+				return nil, nil, err
 			}
+			l.out.m.panicked(LayerLimits, err)
+			missed = append(missed, q)
+			failed = partialError{len(missed), cmp.Or(failed.first, err)}
+			continue
+		}
+		for i := range found {
+			x := &found[i]
+			e := x.Edge
 			_, was := l.learned[q][e]
 			switch {
 			case x.Published() || len(known.tiles[q][e].Evidence) > 0:
-				judged = append(judged, x)
+				judged = append(judged, *x)
 			case was: // nothing speaks for it any more
 				gone = append(gone, uint64(e))
 			}
-			if l.set(&x) {
+			if l.set(x) {
 				dirty[q] = true
 			}
 		}
@@ -241,12 +275,18 @@ func (l *limits) judge(ctx context.Context, quadkeys []uint32, now time.Time) (c
 	slices.SortFunc(judged, func(a, b limit.Limit) int { return cmp.Compare(a.Edge, b.Edge) })
 	slices.Sort(gone)
 	if err := l.store.StoreLimits(ctx, judged, now); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := l.store.DeleteLimits(ctx, gone, now); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return sortedKeys(dirty), l.store.SetLiveTiles(ctx, LayerLimits, add, nil)
+	if err := l.store.SetLiveTiles(ctx, LayerLimits, add, nil); err != nil {
+		return nil, nil, err
+	}
+	if failed.failed > 0 {
+		return sortedKeys(dirty), missed, &failed
+	}
+	return sortedKeys(dirty), nil, nil
 }
 
 func (l *limits) at(e road.Edge) (limit.Limit, bool) {

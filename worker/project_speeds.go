@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/carasso/carasso/mapdata/learn"
@@ -32,6 +33,9 @@ type speeds struct {
 	out     publisher
 	live    map[uint32]*liveTile // z14 tiles that may show something, by quadkey
 	profile *profiles
+	leaving []uint32        // z14 tiles that show nothing any more, but may not be published as such yet
+	redrawn bool            // the map is another since Begin
+	listed  map[uint32]bool // z14 tiles that were drawn on another map
 }
 
 // liveTile is what is known to be live in a z14 tile.
@@ -72,12 +76,19 @@ func (*speeds) Name() string { return LayerSpeeds }
 func (s *speeds) Begin(ctx context.Context) ([]uint32, error) {
 	s.live = map[uint32]*liveTile{}
 	s.profile.tiles = map[uint32]*profile{}
+	s.leaving = nil
 	known, err := s.store.LiveTiles(ctx, LayerSpeeds)
 	for _, q := range known {
 		s.live[q] = &liveTile{}
+		if s.redrawn {
+			s.listed[q] = true
+		}
 	}
 	return known, err
 }
+
+// redraw implements redrawn.
+func (s *speeds) redraw() { s.redrawn, s.listed = true, map[uint32]bool{} }
 
 // Due implements Layer: with each minute the window moves.
 func (s *speeds) Due(_ context.Context, now time.Time) ([]uint32, error) {
@@ -86,6 +97,11 @@ func (s *speeds) Due(_ context.Context, now time.Time) ([]uint32, error) {
 	for q, t := range s.live {
 		if t.minuteMS < minute {
 			due = append(due, q)
+		}
+	}
+	for _, id := range s.out.owed.due(now) {
+		if id.Z == road.Zoom {
+			due = append(due, id.Quadkey()) // who won may know more
 		}
 	}
 	return due, nil
@@ -125,18 +141,24 @@ func (s *speeds) Project(ctx context.Context, quadkeys []uint32, now time.Time) 
 	if err := s.store.SetLiveTiles(ctx, LayerSpeeds, add, nil); err != nil {
 		return 0, err
 	}
-	if len(changed) == 0 {
-		return 0, nil
+	var affected []tile.ID
+	if len(changed) > 0 {
+		if affected, err = s.tiles.Affected(ctx, changed); err != nil {
+			return 0, fmt.Errorf("find tiles affected by %d others: %w", len(changed), err)
+		}
 	}
-	affected, err := s.tiles.Affected(ctx, changed)
-	if err != nil {
-		return 0, fmt.Errorf("find tiles affected by %d others: %w", len(changed), err)
+	if s.redrawn {
+		affected = withListed(affected, s.listed) // that may not show any of this map's edges
 	}
-	published, err = s.out.publish(ctx, affected, now.UnixMilli(), renderEdges[tile.Speed](s.tiles, s.speed))
-	if err != nil {
+	published, failed := s.out.publish(ctx, affected, now, renderEdges[tile.Speed](s.tiles, s.speed))
+	s.redrawn, s.listed = false, nil
+	var gone []uint32
+	leaving := slices.DeleteFunc(slices.Concat(s.leaving, remove), func(q uint32) bool { return s.live[q] != nil })
+	gone, s.leaving = s.out.owed.settled(leaving)
+	if err := s.store.SetLiveTiles(ctx, LayerSpeeds, nil, gone); err != nil {
 		return published, err
 	}
-	return published, s.store.SetLiveTiles(ctx, LayerSpeeds, nil, remove)
+	return published, failed
 }
 
 // read reads what is live in z14 tiles; tiles without anything are absent.

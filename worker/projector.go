@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -23,7 +24,8 @@ type Layer interface {
 	// Due lists the z14 tiles that time alone has made dirty.
 	Due(ctx context.Context, now time.Time) ([]uint32, error)
 	// Project renews z14 tiles, ascending, as of now, by the database's clock: what is read later can only be newer
-	// than that version. After Begin it is called even with none. It tells how many tiles it published.
+	// than that version. After Begin it is called even with none. It tells how many tiles it published. A
+	// partialError is of tiles that the layer repeats by itself; after any other, and a panic, it has to Begin again.
 	Project(ctx context.Context, quadkeys []uint32, now time.Time) (published int, err error)
 }
 
@@ -39,7 +41,8 @@ type ProjectorConfig struct {
 	// Duty is the greatest share of time spent in passes: after a long one the pause is
 	// longer. It bounds what publishing costs when everything moves. Default 0.25.
 	Duty float64
-	// Batch is how many rows of the outbox, or tiles, one pass takes at most. Default 50,000.
+	// Batch is how many rows of the outbox one pass takes at most, or, with Gather, tiles. Default 50,000, or 200.
+	// When there is more the next pass doesn't wait for Interval.
 	Batch int
 }
 
@@ -55,16 +58,21 @@ type Projector struct {
 	m     *ProjectorMetrics
 	begun bool   // the layer remembers what is published
 	drawn string // the version of the map that that is drawn on
+	more  bool   // the last pass left something dirty
 }
 
 // NewProjector makes a Projector; Run starts it.
 func NewProjector(cfg ProjectorConfig, layer Layer, store ProjectorStore, log *slog.Logger, m *ProjectorMetrics) *Projector {
+	batch := 50_000
+	if cfg.Gather > 0 {
+		batch = 200 // judging takes its time, and gathering must not wait for too long
+	}
 	return &Projector{
 		cfg: ProjectorConfig{
 			Interval: cmp.Or(cfg.Interval, time.Second),
 			Gather:   cfg.Gather, MapVersion: cfg.MapVersion,
 			Duty:  cmp.Or(cfg.Duty, 0.25),
-			Batch: cmp.Or(cfg.Batch, 50_000),
+			Batch: cmp.Or(cfg.Batch, batch),
 		},
 		layer: layer, store: store, log: log, m: m,
 	}
@@ -87,7 +95,7 @@ func (p *Projector) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-gather:
-			p.failed(ctx, p.gather(ctx))
+			p.failed(ctx, guarded(func() error { return p.gather(ctx) }))
 			continue
 		case <-timer.C:
 		}
@@ -95,7 +103,7 @@ func (p *Projector) Run(ctx context.Context) error {
 		_, err := p.Pass(ctx)
 		p.failed(ctx, err)
 		interval := p.cfg.Interval
-		if err != nil {
+		if err != nil || p.more {
 			interval = min(interval, retryInterval)
 		}
 		took := time.Since(start)
@@ -104,7 +112,7 @@ func (p *Projector) Run(ctx context.Context) error {
 	}
 }
 
-// retryInterval is the longest pause after a failed pass.
+// retryInterval is the longest pause after a failed pass, or one that left something dirty.
 const retryInterval = 5 * time.Second
 
 func (p *Projector) failed(ctx context.Context, err error) {
@@ -112,29 +120,52 @@ func (p *Projector) failed(ctx context.Context, err error) {
 		return
 	}
 	p.m.errors.WithLabelValues(p.layer.Name()).Inc()
+	var bug *panicError
+	if errors.As(err, &bug) {
+		p.log.ErrorContext(ctx, "projection panicked", "layer", p.layer.Name(), "error", err, "stack", string(bug.stack))
+		return
+	}
 	p.log.WarnContext(ctx, "projection failed", "layer", p.layer.Name(), "error", err)
 }
 
 // Pass publishes what is dirty or has aged since the last one and tells how many tiles. Not
-// for concurrent use with itself or Run.
+// for concurrent use with itself or Run. If only some tiles failed, that is the error, all others
+// are done, and those are repeated by the next passes; a panic is an error, too.
 func (p *Projector) Pass(ctx context.Context) (published int, err error) {
-	defer func() {
-		if err != nil {
-			// Memory may be ahead of what is published: begin anew.
-			p.begun = false
-		}
-	}()
+	var partial *partialError
+	err = guarded(func() (err error) {
+		published, partial, err = p.pass(ctx)
+		return err
+	})
+	if err != nil {
+		// Memory may be ahead of what is published: begin anew.
+		p.begun = false
+		p.m.panicked(p.layer.Name(), err)
+		return published, err
+	}
+	if partial != nil {
+		return published, partial
+	}
+	return published, nil
+}
+
+// pass is Pass; partial tells of the tiles that failed.
+func (p *Projector) pass(ctx context.Context) (published int, partial *partialError, err error) {
+	p.more = false
 	dirty := map[uint32]bool{}
 	if p.cfg.MapVersion != nil {
 		if v := p.cfg.MapVersion(); v != p.drawn {
 			p.begun, p.drawn = false, v
+			if l, ok := p.layer.(redrawn); ok {
+				l.redraw()
+			}
 		}
 	}
 	if !p.begun {
 		// New in office: renew all that predecessors may have left behind.
 		known, err := p.layer.Begin(ctx)
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		for _, q := range known {
 			dirty[q] = true
@@ -142,7 +173,7 @@ func (p *Projector) Pass(ctx context.Context) (published int, err error) {
 	}
 	rows, done, err := p.take(ctx)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	for i := range rows {
 		dirty[rows[i].Tile] = true
@@ -150,28 +181,40 @@ func (p *Projector) Pass(ctx context.Context) (published int, err error) {
 	// The time is read before the data: what is read later can only be newer than its version.
 	now, err := p.store.Now(ctx)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	due, err := p.layer.Due(ctx, now)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	for _, q := range due {
 		dirty[q] = true
 	}
-	if len(dirty) > 0 || !p.begun {
-		if published, err = p.layer.Project(ctx, slices.Sorted(maps.Keys(dirty)), now); err != nil {
-			return published, err
+	var owed debts
+	if l, ok := p.layer.(debtor); ok {
+		owed = l.debts()
+	}
+	if len(dirty) > 0 || !p.begun || len(owed.due(now)) > 0 {
+		published, err = p.layer.Project(ctx, slices.Sorted(maps.Keys(dirty)), now)
+		if err != nil && !errors.As(err, &partial) {
+			return published, nil, err
 		}
 	}
 	p.begun = true
 	if len(rows) == 0 {
-		return published, nil
+		return published, partial, nil
 	}
-	if err = p.record(ctx, rows, published); err != nil {
-		return published, err
+	p.more = len(rows) == p.cfg.Batch
+	if l, ok := p.layer.(debtor); ok {
+		owed = l.debts()
 	}
-	return published, done(ctx)
+	fresh := slices.DeleteFunc(slices.Clone(rows), func(t learn.DirtyTile) bool { return owed.around(t.Tile) })
+	if len(fresh) > 0 {
+		if err = p.record(ctx, fresh, published); err != nil {
+			return published, nil, err
+		}
+	}
+	return published, partial, done(ctx)
 }
 
 // take reads what is dirty; done deletes it.

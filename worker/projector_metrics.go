@@ -1,13 +1,17 @@
 package worker
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // ProjectorMetrics are the golden signals of Projectors, by layer. All names start with
 // carasso_projector_.
 type ProjectorMetrics struct {
 	freshness, eventFreshness, pass *prometheus.HistogramVec
 	tiles                           *prometheus.CounterVec
-	errors                          *prometheus.CounterVec
+	errors, panics                  *prometheus.CounterVec
 }
 
 // NewProjectorMetrics registers them; once for all Projectors of a process.
@@ -28,7 +32,16 @@ func NewProjectorMetrics(r prometheus.Registerer) *ProjectorMetrics {
 		freshness:      histogram("freshness_seconds", "From a receiver's acceptance to readable in a tile.", 0.125),
 		eventFreshness: histogram("event_freshness_seconds", "From an event, by the vehicle's clock, to readable in a tile.", 0.125),
 		pass:           histogram("pass_seconds", "Duration of a pass.", 0.002),
-		tiles:          counter("tiles_total", "Tiles by result: published, outdated.", "layer", "result"),
+		tiles:          counter("tiles_total", "Tiles by result: published, outdated, failed.", "layer", "result"),
 		errors:         counter("errors_total", "Failed passes.", "layer"),
+		panics:         counter("panics_total", "Bugs that were caught while projecting.", "layer"),
+	}
+}
+
+// panicked counts an error that is a panic's.
+func (m *ProjectorMetrics) panicked(layer string, err error) {
+	var p *panicError
+	if errors.As(err, &p) {
+		m.panics.WithLabelValues(layer).Inc()
 	}
 }

@@ -67,6 +67,8 @@ type shelf struct {
 	tiles    map[tile.ID]string
 	versions map[tile.ID]int64
 	fail     bool
+	refuse   tile.ID // fails alone
+	bug      bool
 	times    int
 }
 
@@ -77,6 +79,12 @@ func (s *shelf) PublishLayer(_ context.Context, _ string, id tile.ID, version in
 	defer s.mu.Unlock()
 	if s.fail && id.Z == 13 {
 		return false, errors.New("store does not answer")
+	}
+	if s.bug {
+		panic("bug in a store")
+	}
+	if id == s.refuse {
+		return false, errors.New("store refuses this tile")
 	}
 	s.times++
 	if version <= s.versions[id] {
@@ -171,15 +179,15 @@ func TestProjector(t *testing.T) {
 		t.Error("published again though nothing changed")
 	}
 
-	// A failure leaves the outbox as it is; a successor repeats the pass.
+	// A tile that failed is owed, and its tile on the list: a successor repeats it.
 	drove(t, w.db, store.now, first+2, 7, 8, 9)
 	out.fail = true
 	store.now = store.now.Add(time.Second)
 	if _, err := p.Pass(t.Context()); err == nil {
 		t.Error("a failed publication must fail the pass")
 	}
-	if n := w.number("SELECT count(*) FROM outbox"); n == 0 {
-		t.Error("the outbox was emptied by a failed pass")
+	if n := w.number("SELECT count(*) FROM live_tile"); n != 1 {
+		t.Errorf("%d tiles are left to a successor, want 1", n)
 	}
 	out.fail = false
 	p = projector()

@@ -4,7 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"sync/atomic"
+	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,27 +19,64 @@ type publisher struct {
 	to       TilePublisher
 	parallel int // default 8
 	m        *ProjectorMetrics
+	owed     debts // to be published again
 }
 
 // render encodes a tile, and for a z14 tile what cars are told of it.
 type render func(ctx context.Context, id tile.ID) (mvt []byte, records []tile.Record, err error)
 
-// publish renders and publishes tiles and tells how many it made the current ones.
-func (p *publisher) publish(ctx context.Context, ids []tile.ID, version int64, r render) (published int, err error) {
-	var won atomic.Int64
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(cmp.Or(p.parallel, 8))
+// publish renders and publishes tiles as of now, and those that are owed, and tells how many it made the
+// current ones. What fails (a partialError tells) or loses to an equal or newer version is owed from then on.
+func (p *publisher) publish(ctx context.Context, ids []tile.ID, now time.Time, r render) (published int, err error) {
+	if p.owed == nil {
+		p.owed = debts{}
+	}
+	all := make(map[tile.ID]bool, len(ids))
 	for _, id := range ids {
+		all[id] = true
+	}
+	for _, id := range p.owed.due(now) {
+		all[id] = true
+	}
+	var mu sync.Mutex
+	var failed partialError
+	var g errgroup.Group
+	g.SetLimit(cmp.Or(p.parallel, 8))
+	for id := range all {
 		g.Go(func() error {
-			ok, err := p.one(gctx, id, version, r)
-			if ok {
-				won.Add(1)
+			mu.Lock()
+			skip := ctx.Err() != nil || hopeless(failed.failed, published)
+			mu.Unlock()
+			var won bool
+			var err error
+			if !skip {
+				err = guarded(func() (err error) {
+					won, err = p.one(ctx, id, now.UnixMilli(), r)
+					return err
+				})
 			}
-			return err
+			mu.Lock()
+			defer mu.Unlock()
+			if won && err == nil {
+				published++
+				delete(p.owed, id)
+				return nil
+			}
+			p.owed.add(id, now)
+			if err != nil || skip {
+				failed.failed++
+				failed.first = cmp.Or(failed.first, err, ctx.Err())
+				p.m.tiles.WithLabelValues(p.layer, "failed").Inc()
+				p.m.panicked(p.layer, err)
+			}
+			return nil
 		})
 	}
-	err = g.Wait()
-	return int(won.Load()), err
+	_ = g.Wait() // never an error
+	if failed.failed > 0 {
+		return published, &failed
+	}
+	return published, nil
 }
 
 // one tells whether it made the tile the current one.
