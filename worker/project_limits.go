@@ -156,7 +156,7 @@ func (l *limits) Project(ctx context.Context, quadkeys []uint32, now time.Time) 
 	var failed partialError
 	var repeat []uint32
 	for part := range slices.Chunk(sortedKeys(region), judgedTiles) { // bounds the evidence in memory
-		tiles, missed, err := l.judge(ctx, part, now)
+		tiles, missed, err := l.judge(ctx, part, region, now)
 		var some *partialError
 		if err != nil && !errors.As(err, &some) {
 			return 0, err
@@ -165,18 +165,6 @@ func (l *limits) Project(ctx context.Context, quadkeys []uint32, now time.Time) 
 		if some != nil {
 			failed = partialError{failed.failed + some.failed, some.first}
 		}
-	}
-	// The wave goes on from the database, whoever makes the next pass.
-	onward := map[uint32]bool{}
-	for _, q := range changed {
-		for _, n := range maperror.Neighbours(q) {
-			if !region[n] {
-				onward[n] = true
-			}
-		}
-	}
-	if err := l.store.MarkDirty(ctx, LayerLimits, sortedKeys(onward), now, false); err != nil {
-		return 0, err
 	}
 	if err := l.store.MarkDirty(ctx, LayerLimits, repeat, now, true); err != nil {
 		return 0, err
@@ -205,9 +193,10 @@ func (l *limits) Project(ctx context.Context, quadkeys []uint32, now time.Time) 
 // judgedTiles is how many tiles are judged at once.
 const judgedTiles = 200
 
-// judge judges the limits of z14 tiles, stores them, and tells which tiles are to be published. A partialError is of
+// judge judges the limits of z14 tiles, stores them, and tells which tiles are to be published. What is next to a
+// change and not in the region that this pass judges is left dirty for the next. A partialError is of
 // those that it missed.
-func (l *limits) judge(ctx context.Context, quadkeys []uint32, now time.Time) (changed, missed []uint32, err error) {
+func (l *limits) judge(ctx context.Context, quadkeys []uint32, region map[uint32]bool, now time.Time) (changed, missed []uint32, err error) {
 	known := &limitKnowledge{store: l.store, cfg: &l.cfg, now: now, tiles: map[uint32]map[road.Edge]limit.Known{}}
 	if err := known.load(ctx, quadkeys); err != nil {
 		return nil, nil, err
@@ -274,6 +263,18 @@ func (l *limits) judge(ctx context.Context, quadkeys []uint32, now time.Time) (c
 	}
 	slices.SortFunc(judged, func(a, b limit.Limit) int { return cmp.Compare(a.Edge, b.Edge) })
 	slices.Sort(gone)
+	// Before the change is stored: a successor doesn't see it as one any more.
+	onward := map[uint32]bool{}
+	for q := range dirty {
+		for _, n := range maperror.Neighbours(q) {
+			if !region[n] {
+				onward[n] = true
+			}
+		}
+	}
+	if err := l.store.MarkDirty(ctx, LayerLimits, sortedKeys(onward), now, false); err != nil {
+		return nil, nil, err
+	}
 	if err := l.store.StoreLimits(ctx, judged, now); err != nil {
 		return nil, nil, err
 	}

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/road"
 	"github.com/carasso/carasso/mapdata/tile"
+	"github.com/carasso/carasso/telemetry"
 	"github.com/carasso/carasso/worker"
 )
 
@@ -204,6 +206,73 @@ func TestTilesWithoutRoadsAreCleared(t *testing.T) {
 			}
 		}
 		version, gone = "2", true
+	}
+}
+
+// torn is a street whose map of its tile can't be read on demand.
+type torn struct {
+	*street
+	fail bool
+}
+
+func (s *torn) Partition(ctx context.Context, quadkey uint32) (*road.Partition, error) {
+	if s.fail && quadkey == s.part.Quadkey {
+		return nil, errors.New("partition is torn")
+	}
+	return s.street.Partition(ctx, quadkey)
+}
+
+// A limit's change makes its neighbourhood dirty in the database, not in memory alone; and a tile that can't be
+// judged stays dirty, without holding up the others.
+func TestLimitsGoOnFromTheDatabase(t *testing.T) {
+	w, s := newWorld(t), newStreet(t)
+	w.start(config(), s.deps(w))
+	start := tenMinutesAgo()
+	for v := range uint64(6) {
+		s.drive(w, 1+v, start.Add(time.Duration(v)*time.Second), func(b *telemetry.Batch) {
+			b.Events = append(b.Events, telemetry.Event{
+				T: b.Samples[13].T, Type: telemetry.SignSeen, Sign: telemetry.SpeedLimit, ValueKMH: 50, ConfidencePermille: 950,
+			})
+		})
+	}
+	ids, _, err := w.db.Outbox(t.Context(), worker.LayerLimits, 100)
+	if err == nil {
+		err = w.db.DeleteOutbox(t.Context(), ids)
+	}
+	id := s.tile()
+	next := geo.Tile{X: id.X + 1, Y: id.Y, Z: id.Z}.Quadkey()
+	err = errors.Join(err, w.db.MarkDirty(t.Context(), worker.LayerLimits, []uint32{next}, start, false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roads, out := &torn{street: s, fail: true}, newShelf()
+	c := newClocked(t, w.db, start.Add(time.Minute), func(db *storeAt, m *worker.ProjectorMetrics) (worker.Layer, time.Duration) {
+		l, err := worker.NewLimits(worker.LimitsConfig{}, db, roads, textLimits{s}, out, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l, time.Second
+	})
+	if _, err := c.p.Pass(t.Context()); err == nil {
+		t.Error("a tile that can't be judged must be told of")
+	}
+	tiles, _, err := w.db.DirtyTiles(t.Context(), worker.LayerLimits, 100)
+	if err != nil || len(tiles) != 1 || tiles[0].Tile != id.Quadkey() {
+		t.Errorf("dirty = %+v, %v; want the tile that failed alone", tiles, err)
+	}
+	roads.fail = false
+	tiles, marks, err := w.db.DirtyTiles(t.Context(), worker.LayerLimits, 100)
+	err = errors.Join(err, w.db.DeleteDirtyTiles(t.Context(), worker.LayerLimits, tiles, marks),
+		w.db.MarkDirty(t.Context(), worker.LayerLimits, []uint32{next}, start, false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.pass(start.Add(2 * time.Minute))
+	if got := out.tiles[id]; got == "" {
+		t.Error("nothing learned from next door")
+	}
+	if tiles, _, err = w.db.DirtyTiles(t.Context(), worker.LayerLimits, 100); err != nil || len(tiles) != 3 {
+		t.Errorf("dirty = %+v, %v; want the three tiles beyond the changed one", tiles, err)
 	}
 }
 
