@@ -144,6 +144,9 @@ func (p *Projector) Pass(ctx context.Context) (published int, err error) {
 		return published, err
 	}
 	if partial != nil {
+		if _, counts := p.layer.(debtor); !counts { // layers that publish count the panics of tiles themselves
+			p.m.panicked(p.layer.Name(), partial)
+		}
 		return published, partial
 	}
 	return published, nil
