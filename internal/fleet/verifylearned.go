@@ -88,20 +88,26 @@ type learnedHazard struct {
 
 // hazards asks for those that are active, or ended since a time.
 func (m *managementClient) hazards(ctx context.Context, since time.Time) ([]learnedHazard, error) {
-	var page struct {
-		Features []struct {
-			Properties learnedHazard `json:"properties"`
-		} `json:"features"`
-	}
 	q := url.Values{"ended_since": {since.UTC().Format(endedParam)}}
-	if err := m.ask(ctx, http.MethodGet, "/v1/hazards?"+q.Encode(), nil, &page); err != nil {
-		return nil, err
+	var out []learnedHazard
+	for {
+		var page struct {
+			Features []struct {
+				Properties learnedHazard `json:"properties"`
+			} `json:"features"`
+			NextCursor string `json:"next_cursor"`
+		}
+		if err := m.ask(ctx, http.MethodGet, "/v1/hazards?"+q.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		for i := range page.Features {
+			out = append(out, page.Features[i].Properties)
+		}
+		if page.NextCursor == "" || page.NextCursor == q.Get("cursor") {
+			return out, nil
+		}
+		q.Set("cursor", page.NextCursor)
 	}
-	out := make([]learnedHazard, len(page.Features))
-	for i := range page.Features {
-		out[i] = page.Features[i].Properties
-	}
-	return out, nil
 }
 
 // checkLearned compares limits and hazards with the truth of the run.

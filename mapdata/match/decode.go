@@ -30,12 +30,12 @@ func (m *Matcher) decodeWindow(ctx context.Context, samples []telemetry.Sample, 
 	m.wrong.stage = 0
 	m.atOnce, m.beam = weightAtOnce, beam
 	final, err := m.decode(ctx, samples, w)
-	for err == nil && m.wrong.again(m.columns, m.cands, m.breaks()) {
+	for err == nil && m.wrong.again(m.columns, m.cands, m.breaks(), m.search.spent()) {
 		final, err = m.decode(ctx, samples, w)
 	}
-	if breaks := m.breaks(); err == nil && breaks > 0 {
+	if breaks := m.breaks(); err == nil && breaks > 0 && !m.search.spent() {
 		m.atOnce, m.beam = looseAtOnce, looseBeam
-		if final, err = m.decode(ctx, samples, w); err == nil && m.breaks() >= breaks {
+		if final, err = m.decode(ctx, samples, w); err == nil && m.breaks() >= breaks && !m.search.spent() {
 			m.atOnce, m.beam = weightAtOnce, beam
 			final, err = m.decode(ctx, samples, w)
 		}
@@ -120,7 +120,7 @@ func (m *Matcher) decode(ctx context.Context, samples []telemetry.Sample, w wind
 		if skipped == 0 {
 			first = k
 		}
-		if skipped++; skipped > maxOutliers || c.t-m.columns[live].seen > outlierMS {
+		if skipped++; skipped > maxOutliers || m.search.spent() || c.t-m.columns[live].seen > outlierMS {
 			k, live, first, skipped = first, m.begin(first, live), -1, 0
 		}
 	}

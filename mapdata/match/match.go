@@ -22,7 +22,8 @@ type Partitions interface {
 
 // Matcher matches batches. It keeps scratch memory: use one per goroutine. A batch may be
 // of any length: long ones are decoded in windows, so memory beside the results and the
-// path is bounded.
+// path is bounded. So is work: a batch has a budget that grows with its samples; where it
+// is spent, what takes long searches becomes breaks.
 type Matcher struct {
 	tiles   tiles
 	spans   []road.Span
@@ -46,6 +47,7 @@ func New(roads Partitions) *Matcher { return &Matcher{tiles: tiles{roads: roads}
 // graph could not be read: the batch may be matched later.
 func (m *Matcher) Match(ctx context.Context, samples []telemetry.Sample, out []Result) error {
 	m.drive.begin(samples, out[:len(samples)])
+	m.search.left = budget(len(samples))
 	defer m.tiles.reset() // what is not in use must not be kept alive
 	w := window{final: len(samples) == 0}
 	for !w.final {

@@ -95,4 +95,19 @@ const (
 	maxLabels     = 1 << 14 // nodes that one search reaches
 	windowTiles   = 32      // partitions after which a window ends
 	maxTiles      = 64      // partitions held at once
+
+	// Work is bounded for a batch as a whole too, in labels (about 0.1 µs each), or vehicles
+	// that jump between roads without a way between could flood the map from every candidate
+	// of every position. Real drives stay far below: positions every 30 s in towns need up to
+	// 540 labels each, every 60 s 960, every 3 min 3,100, in searches of 1,250 at most; the
+	// base is for the last, which are few, and for the odd flood. When it is spent, a search
+	// reaches no more than spentLabels, which is enough for positions every few seconds;
+	// nothing is left out to save a chain, and nothing decoded again to find a better way.
+	batchLabels  = 50_000 // of a batch, and
+	sampleLabels = 1_000  // more for each of its samples
+	spentLabels  = 128
 )
+
+// budget is the number of labels that matching a batch of n samples may take before its
+// searches are cut short.
+func budget(n int) int { return batchLabels + sampleLabels*n }

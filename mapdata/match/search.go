@@ -17,7 +17,11 @@ type search struct {
 	heap   []entry
 	starts []node // of the targets' edges; noNode where it is out of reach
 	found  []arrival
+	left   int // of the batch's budget, in labels; not above 0: spent
 }
+
+// spent reports whether the batch's budget is.
+func (s *search) spent() bool { return s.left <= 0 }
 
 // label is a junction that was reached.
 type label struct {
@@ -126,6 +130,8 @@ func (m *Matcher) reachAll(ctx context.Context, a *candidate, b *column, targets
 		return err
 	}
 	s.begin()
+	most := min(maxLabels, max(s.left, spentLabels))
+	defer func() { s.left -= len(s.labels) }()
 	scale := geo.Scale(b.p.LatE7)
 	limit := float32(w.limit)
 	beta := float32(w.beta)
@@ -153,7 +159,7 @@ func (m *Matcher) reachAll(ctx context.Context, a *candidate, b *column, targets
 				s.found[k] = arrival{metres: metres, penalty: penalty, label: at, ok: true}
 			}
 		}
-		if len(s.labels) >= maxLabels {
+		if len(s.labels) >= most {
 			continue
 		}
 		edges := out

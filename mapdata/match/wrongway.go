@@ -27,10 +27,13 @@ func (w *wrongWay) allows(sample int32) bool {
 }
 
 // again looks at a decoded window with so many breaks and reports whether it must be
-// decoded again.
-func (w *wrongWay) again(columns []column, cands []candidate, breaks int) bool {
+// decoded again: where the budget is spent, only to give up what was too short.
+func (w *wrongWay) again(columns []column, cands []candidate, breaks int, spent bool) bool {
 	switch w.stage {
 	case 0:
+		if spent {
+			return false
+		}
 		w.ranges = w.ranges[:0]
 		suspects := 0
 		for k := range columns {
@@ -50,7 +53,7 @@ func (w *wrongWay) again(columns []column, cands []candidate, breaks int) bool {
 			return false
 		}
 		w.stage++
-		if len(w.ranges) == 0 {
+		if len(w.ranges) == 0 || spent {
 			w.stage = 3
 		}
 		return true
