@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,21 +20,27 @@ type teacher struct {
 }
 
 func (s *teacher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	features := []map[string]any{}
+	features, next := []map[string]any{}, ""
 	switch r.URL.Path {
 	case "/v1/limits":
 		for e, kmh := range s.limits {
 			features = append(features, map[string]any{"id": e, "properties": map[string]any{"learned": kmh, "variants": []any{}}})
 		}
 	case "/v1/hazards":
-		for _, h := range s.hazards {
+		const most = 7 // of a page
+		from, _ := strconv.Atoi(r.URL.Query().Get("cursor"))
+		to := min(from+most, len(s.hazards))
+		for _, h := range s.hazards[from:to] {
 			features = append(features, map[string]any{"properties": h})
+		}
+		if to < len(s.hazards) {
+			next = strconv.Itoa(to)
 		}
 	default:
 		http.NotFound(w, r)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"features": features})
+	_ = json.NewEncoder(w).Encode(map[string]any{"features": features, "next_cursor": next})
 }
 
 // TestLearnedIsComparedWithTheTruth: the limits and hazards that a management API tells must
