@@ -1,6 +1,7 @@
 package management
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/carasso/carasso/internal/credential"
@@ -19,17 +20,28 @@ const (
 func (s *Server) require(role credential.Role) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if p := s.refuse(r, role); p != nil {
+			id, p := s.admit(r, role)
+			if p != nil {
 				problem.Write(w, p)
 				return
 			}
 			w.Header().Set("Cache-Control", "no-store")
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, id)))
 		})
 	}
 }
 
-func (s *Server) refuse(r *http.Request, role credential.Role) *problem.Problem {
+// identityKey is the context's key of who sent the request.
+type identityKey struct{}
+
+// sender is who sent a request that require let pass.
+func sender(ctx context.Context) credential.Identity {
+	id, _ := ctx.Value(identityKey{}).(credential.Identity)
+	return id
+}
+
+// admit proves who sent the request, or says why it is refused.
+func (s *Server) admit(r *http.Request, role credential.Role) (credential.Identity, *problem.Problem) {
 	id, err := s.deps.Verifier.Authenticate(r)
 	if err != nil {
 		s.deps.Logger.DebugContext(r.Context(), "credential refused", "path", r.URL.Path, "error", err)
@@ -41,14 +53,14 @@ func (s *Server) refuse(r *http.Request, role credential.Role) *problem.Problem 
 			p.Challenge = challengeNone
 			p.Detail = "Send Authorization: Bearer TOKEN; `carasso token --role " + string(role) + "` prints one."
 		}
-		return p
+		return credential.Identity{}, p
 	}
 	if id.Kind == credential.KindRole && id.Role.Includes(role) {
-		return nil
+		return id, nil
 	}
 	detail := "A credential of kind " + id.Kind.String() + " can not read the management API; it needs the role " + string(role) + "."
 	if id.Kind == credential.KindRole {
 		detail = "This needs the role " + string(role) + "; the token has " + string(id.Role) + "."
 	}
-	return &problem.Problem{Kind: problem.Forbidden, Detail: detail, Challenge: challengeInsufficient + string(role) + `"`}
+	return credential.Identity{}, &problem.Problem{Kind: problem.Forbidden, Detail: detail, Challenge: challengeInsufficient + string(role) + `"`}
 }

@@ -75,7 +75,12 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, contentType strin
 	h.Set("Content-Type", contentType)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Add("Vary", "Accept-Encoding")
+	status := http.StatusOK
+	if c, ok := doc.(interface{ status() int }); ok {
+		status = c.status()
+	}
 	if len(body) < gzipMin || !acceptsGzip(r) {
+		w.WriteHeader(status)
 		_, _ = w.Write(body) // an error: the client is gone
 		return
 	}
@@ -85,6 +90,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, contentType strin
 		return
 	}
 	defer gzipPool.Put(z)
+	w.WriteHeader(status)
 	z.Reset(w)
 	_, _ = z.Write(body) // an error: the client is gone
 	_ = z.Close()        // the same

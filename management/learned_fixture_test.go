@@ -135,6 +135,10 @@ func (s *fakeStore) MapErrors(_ context.Context, f maperror.Filter) ([]maperror.
 	return all[:min(len(all), f.Most)], s.look()
 }
 
-func (s *fakeStore) ReviewMapError(_ context.Context, id uint64, _ maperror.Status) (bool, error) {
-	return id == 21, s.look()
+func (s *fakeStore) ReviewMapError(_ context.Context, id uint64, _ maperror.Status) (maperror.Status, bool, error) {
+	if err := s.look(); err != nil {
+		return "", false, err
+	}
+	s.reviews++
+	return maperror.Open, id == 21, s.reviewErr
 }

@@ -1,6 +1,7 @@
 package management
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -126,32 +127,33 @@ type review struct {
 const maxReviewBody = 4 << 10
 
 // putMapErrorStatus enters a decision about a candidate. It may be changed again.
-func (s *Server) putMapErrorStatus(r *http.Request) (any, error) {
+func (s *Server) putMapErrorStatus(r *http.Request) (change, error) {
 	const expected = `{"status":"accepted"}, "rejected" or "open"`
 	raw := chi.URLParam(r, "id")
 	id, err := strconv.ParseUint(raw, 10, 53)
 	if err != nil {
-		return nil, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The id is " + quote(raw) + ".", Expected: "the id of a feature of /v1/map-errors"}
+		return change{}, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The id is " + quote(raw) + ".", Expected: "the id of a feature of /v1/map-errors"}
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxReviewBody))
 	var d review
 	if err != nil || json.Unmarshal(body, &d) != nil {
-		return nil, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The body is not the expected JSON.", Expected: expected}
+		return change{}, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The body is not the expected JSON.", Expected: expected}
 	}
 	switch d.Status {
 	case maperror.Open, maperror.Accepted, maperror.Rejected:
 	default:
-		return nil, &problem.Problem{
+		return change{}, &problem.Problem{
 			Kind: problem.InvalidRequest, Pointer: "/status", Detail: "The status is " + quote(string(d.Status)) + ".", Expected: expected,
 		}
 	}
-	found, err := s.deps.Store.ReviewMapError(r.Context(), id, d.Status)
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, problem.New(problem.NotFound, "There is no such candidate; /v1/map-errors lists them.")
-	}
-	s.deps.Logger.InfoContext(r.Context(), "map error reviewed", "id", id, "status", string(d.Status))
-	return d, nil
+	return change{target: "map-error/" + raw, asked: d, apply: func(ctx context.Context) (effect, error) {
+		before, found, err := s.deps.Store.ReviewMapError(ctx, id, d.Status)
+		if err != nil {
+			return effect{}, err
+		}
+		if !found {
+			return effect{}, problem.New(problem.NotFound, "There is no such candidate; /v1/map-errors lists them.")
+		}
+		return effect{answer: d, before: review{before}, after: d}, nil
+	}}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/carasso/carasso/internal/scaling"
 	"github.com/carasso/carasso/telemetry"
 	"github.com/carasso/carasso/telemetry/ledger"
 )
@@ -24,6 +25,7 @@ type pipelineDoc struct {
 	LagS                  float64                 `json:"lag_s"`
 	Freshness             map[string]freshnessDoc `json:"freshness"`
 	Workers               []workerDoc             `json:"workers"`
+	Scaling               scalingDoc              `json:"scaling"`
 	OutboxTiles           int64                   `json:"outbox_tiles"`
 	Totals                totalsDoc               `json:"totals"`
 	Database              databaseDoc             `json:"database"`
@@ -52,6 +54,28 @@ type workerDoc struct {
 	SamplesPerS     float64   `json:"samples_per_s"`
 	Flushes         int64     `json:"flushes"`
 	LastCommittedAt time.Time `json:"last_committed_at"`
+}
+
+// scalingDoc is autoscaling's view: package scaling says how it is reckoned.
+type scalingDoc struct {
+	Backlog         int64   `json:"backlog"`
+	PerWorker       float64 `json:"backlog_per_worker"`
+	EnvelopesPerS   float64 `json:"envelopes_per_s_per_worker"`
+	Workers         int     `json:"workers"`
+	DesiredWorkers  int     `json:"desired_workers"`
+	LatencyTargetS  float64 `json:"latency_target_s"`
+	AllowedBacklog  float64 `json:"allowed_backlog_per_worker"`
+	CapacityAssumed bool    `json:"capacity_assumed"`
+}
+
+func newScalingDoc(a *ledger.Activity, depth telemetry.QueueDepth) scalingDoc {
+	l := scaling.Load{Backlog: depth.Visible + depth.InFlight, Workers: len(a.Workers), EnvelopesPerS: a.EnvelopesPerS}
+	perWorker, assumed := l.Throughput()
+	return scalingDoc{
+		Backlog: l.Backlog, PerWorker: round(l.BacklogPerWorker(), 1), EnvelopesPerS: round(perWorker, 2), Workers: l.Workers,
+		DesiredWorkers: l.Desired(), LatencyTargetS: scaling.LatencyTarget.Seconds(),
+		AllowedBacklog: round(scaling.LatencyTarget.Seconds()*perWorker, 1), CapacityAssumed: assumed,
+	}
 }
 
 type totalsDoc struct {
@@ -143,7 +167,7 @@ func newPipelineDoc(a *ledger.Activity, depth telemetry.QueueDepth, t ledger.Tot
 			Visible: depth.Visible, InFlight: depth.InFlight, DeadLetters: depth.DeadLetters,
 			OldestAgeS: round(depth.OldestAge.Seconds(), 3),
 		},
-		Freshness: freshness(a.Freshness), Workers: []workerDoc{}, OutboxTiles: a.OutboxTiles,
+		Freshness: freshness(a.Freshness), Workers: []workerDoc{}, Scaling: newScalingDoc(a, depth), OutboxTiles: a.OutboxTiles,
 		Totals: totalsDoc{
 			t.Envelopes,
 			t.Handled.Batches, t.Archived.Batches, t.Duplicate.Batches, t.Quarantined.Batches,

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/carasso/carasso/internal/audit"
 	"github.com/carasso/carasso/internal/credential"
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/hazard"
@@ -39,6 +40,16 @@ type Store interface {
 	// in [from, to).
 	EdgeSpeeds(ctx context.Context, edge uint64, from, to time.Time) ([]learn.SpeedRow, error)
 	Learned
+	AuditLog
+}
+
+// AuditLog keeps who changed what. Safe for concurrent use.
+type AuditLog interface {
+	// BeginAudit enters what is about to be changed, durably; EndAudit what came of it, once.
+	BeginAudit(ctx context.Context, e audit.Entry) (id int64, err error)
+	EndAudit(ctx context.Context, id int64, r audit.Result) error
+	// Audit lists the log, newest first.
+	Audit(ctx context.Context, f audit.Filter) ([]audit.Record, error)
 }
 
 // Learned answers what was learned from the fleet. Safe for concurrent use.
@@ -53,8 +64,8 @@ type Learned interface {
 	LimitChanges(ctx context.Context, edge uint64, most int) ([]limit.Change, error)
 	// MapErrors lists candidates for errors of the map, lowest id first.
 	MapErrors(ctx context.Context, f maperror.Filter) ([]maperror.Reviewed, error)
-	// ReviewMapError enters a person's decision and tells whether there is such a candidate.
-	ReviewMapError(ctx context.Context, id uint64, status maperror.Status) (bool, error)
+	// ReviewMapError enters a person's decision and tells what the state was before, and whether there is such a candidate.
+	ReviewMapError(ctx context.Context, id uint64, status maperror.Status) (before maperror.Status, found bool, err error)
 }
 
 // Roads is the map that segments are described from. Safe for concurrent use.

@@ -1,7 +1,7 @@
 // Package management answers people and programs: the ledger that proves that nothing was
 // lost, the pipeline's state, the speeds that the fleet drove, and the portal that
-// shows them. It reads, and keeps what people decide about map errors; it never writes to
-// the pipeline.
+// shows them. It reads, and keeps what people decide; every change goes through the audit log
+// (Server.change).
 package management
 
 import (
@@ -105,7 +105,7 @@ func (s *Server) Drain(ctx context.Context) error {
 
 func (s *Server) routes(m *metrics, page http.Handler) {
 	r := chi.NewRouter()
-	r.Use(m.observe)
+	r.Use(m.observe, identify)
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
 		problem.Write(w, problem.New(problem.NotFound, "This path does not exist; /openapi.json lists those that do."))
 	})
@@ -113,7 +113,7 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 		w.Header().Set("Allow", strings.Join(allowed(r, req.URL), ", "))
 		problem.Write(w, problem.New(problem.MethodNotAllowed, "/openapi.json lists the methods of this path."))
 	})
-	analyst, operator := s.require(credential.Analyst), s.require(credential.Operator)
+	analyst, operator, admin := s.require(credential.Analyst), s.require(credential.Operator), s.require(credential.Admin)
 	r.With(analyst).Get("/v1/ledger", s.handle(s.getLedger))
 	r.With(operator).Post("/v1/ledger/batches", s.handle(s.postBatches))
 	r.With(analyst).Get("/v1/pipeline", s.handle(s.getPipeline))
@@ -124,7 +124,8 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 	r.With(analyst).Get("/v1/limits", s.handle(s.getLimits))
 	r.With(analyst).Get("/v1/hazards", s.handle(s.getHazards))
 	r.With(analyst).Get("/v1/map-errors", s.handle(s.getMapErrors))
-	r.With(operator).Put("/v1/map-errors/{id}/status", s.handle(s.putMapErrorStatus))
+	r.With(operator).Method(http.MethodPut, "/v1/map-errors/{id}/status", s.change("map_error.review", s.putMapErrorStatus))
+	r.With(admin).Get("/v1/audit", s.handle(s.getAudit))
 	r.Get("/openapi.json", s.getSpec)
 	if s.deps.Tiles != nil {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodOptions} {

@@ -229,7 +229,7 @@ func TestMapErrorEndToEnd(t *testing.T) {
 	if err != nil || len(found) == 0 || found[0].Type != maperror.WrongOneWay || found[0].Vehicles < 5 {
 		t.Fatalf("map errors = %+v, %v; want a wrong one-way", found, err)
 	}
-	if ok, err := w.db.ReviewMapError(t.Context(), found[0].ID, maperror.Rejected); !ok || err != nil {
+	if _, ok, err := w.db.ReviewMapError(t.Context(), found[0].ID, maperror.Rejected); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	// A decision outlasts further evidence.

@@ -192,13 +192,13 @@ func TestMapErrorsAreReviewed(t *testing.T) {
 	if diff := cmp.Diff([]maperror.Candidate{missing, turn}, known); diff != "" {
 		t.Errorf("known (-want +got):\n%s", diff)
 	}
-	if ok, err := db.ReviewMapError(ctx, 12, maperror.Rejected); !ok || err != nil {
+	if before, ok, err := db.ReviewMapError(ctx, 12, maperror.Rejected); !ok || err != nil || before != maperror.Open {
 		t.Errorf("review: %v, %v", ok, err)
 	}
-	if ok, err := db.ReviewMapError(ctx, 13, maperror.Rejected); ok || err != nil {
+	if _, ok, err := db.ReviewMapError(ctx, 13, maperror.Rejected); ok || err != nil {
 		t.Errorf("review of none: %v, %v", ok, err)
 	}
-	if _, err := db.ReviewMapError(ctx, 11, "gone"); !isPermanent(err) {
+	if _, _, err := db.ReviewMapError(ctx, 11, "gone"); !isPermanent(err) {
 		t.Errorf("review with a status that people do not give: %v", err)
 	}
 	must(t, db.StoreMapErrors(ctx, 4, nil, at))

@@ -89,16 +89,21 @@ func (db *DB) KnownMapErrors(ctx context.Context, tiles []uint32) ([]maperror.Ca
 	return out, err
 }
 
-// ReviewMapError enters a person's decision: open again, accepted or rejected. It tells whether there is
-// such a map error.
-func (db *DB) ReviewMapError(ctx context.Context, id uint64, status maperror.Status) (bool, error) {
+// ReviewMapError enters a person's decision: open again, accepted or rejected. It tells what the state was
+// before, and whether there is such a map error.
+func (db *DB) ReviewMapError(ctx context.Context, id uint64, status maperror.Status) (before maperror.Status, found bool, err error) {
 	switch status {
 	case maperror.Open, maperror.Accepted, maperror.Rejected:
 	default:
-		return false, wrap("review a map error", fmt.Errorf("%w: status %q", errBadData, clean(string(status))))
+		return "", false, wrap("review a map error", fmt.Errorf("%w: status %q", errBadData, clean(string(status))))
 	}
-	tag, err := db.pool.Exec(ctx, "UPDATE map_error SET status = $2, updated_at = $3 WHERE id = $1", int64(id), string(status), db.now().UTC())
-	return tag.RowsAffected() == 1, wrap("review a map error", err)
+	err = db.pool.QueryRow(ctx, `WITH old AS (SELECT id, status FROM map_error WHERE id = $1 FOR UPDATE)
+		UPDATE map_error m SET status = $2, updated_at = $3 FROM old WHERE m.id = old.id RETURNING old.status`,
+		int64(id), string(status), db.now().UTC()).Scan(&before)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", false, nil
+	}
+	return before, err == nil, wrap("review a map error", err)
 }
 
 // appendPoints writes points as pairs of big-endian int32, latitude first.

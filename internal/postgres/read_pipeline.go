@@ -25,7 +25,7 @@ FROM e LEFT JOIN LATERAL (
 
 const activityProcessed = `SELECT coalesce(sum(batches) FILTER (WHERE committed_at > now() - interval '10 s'), 0)::bigint,
 	coalesce(sum(samples) FILTER (WHERE committed_at > now() - interval '10 s'), 0)::bigint,
-	coalesce(sum(batches), 0)::bigint, coalesce(sum(samples), 0)::bigint
+	coalesce(sum(batches), 0)::bigint, coalesce(sum(samples), 0)::bigint, count(*)
 FROM envelope WHERE committed_at > now() - interval '60 s'`
 
 const activityWorkers = `SELECT worker, sum(batches)::bigint, sum(samples)::bigint, count(*), max(committed_at)
@@ -52,9 +52,10 @@ func (db *DB) Activity(ctx context.Context, backlogged bool) (a ledger.Activity,
 		return err
 	})
 	b.Queue(activityProcessed).QueryRow(func(row pgx.Row) error {
-		var b10, s10, b60, s60 int64
-		err := row.Scan(&b10, &s10, &b60, &s60)
+		var b10, s10, b60, s60, envelopes int64
+		err := row.Scan(&b10, &s10, &b60, &s60, &envelopes)
 		a.Processed10, a.Processed60 = rate(b10, s10, 10), rate(b60, s60, 60)
+		a.EnvelopesPerS = float64(envelopes) / 60
 		return err
 	})
 	b.Queue(activityWorkers).Query(func(rows pgx.Rows) error {

@@ -87,6 +87,8 @@ type Activity struct {
 	Processed10, Processed60 Rate
 	// NewestAccepted is the newest accepted_at committed; zero when there is none.
 	NewestAccepted time.Time
+	// EnvelopesPerS is the rate of commitment over the last 60 s, in envelopes.
+	EnvelopesPerS float64
 	Workers        []WorkerActivity // that committed within the last 60 s, by name
 	Freshness      []Projection     // passes of the last five minutes, any order
 	OutboxTiles    int64            // distinct tiles waiting, counted up to 100,000 entries
