@@ -144,16 +144,16 @@ func existing(ctx context.Context, objects Objects, version string) (road.Manife
 
 func load(ctx context.Context, r io.Reader, size int64, objects Objects, opts ImportOptions) (road.Manifest, error) {
 	started := time.Now()
-	ways, stats, err := osm.Read(ctx, &counted{r: r, total: size, report: opts.Progress})
+	extract, stats, err := osm.Read(ctx, &counted{r: r, total: size, report: opts.Progress})
 	if err != nil {
 		return road.Manifest{}, fmt.Errorf("import map: %w", err)
 	}
 	read := time.Since(started)
 	opts.Progress(Progress{Stage: StageBuild, Total: 1})
 	if opts.Edit != nil {
-		ways = opts.Edit(ways)
+		extract.Ways = opts.Edit(extract.Ways)
 	}
-	segs, zero := road.Build(ways)
+	segs, left := road.Build(extract.Ways, extract.Restrictions...)
 	if len(segs) == 0 {
 		return road.Manifest{}, fmt.Errorf("import map: %w", ErrNoRoads)
 	}
@@ -163,7 +163,7 @@ func load(ctx context.Context, r io.Reader, size int64, objects Objects, opts Im
 		return road.Manifest{}, fmt.Errorf("import map: %w", err)
 	}
 	if !known {
-		m = describe(segs, stats, zero)
+		m = describe(segs, stats, left)
 		m.Version, m.Source = w.version, opts.Source
 		if err := w.write(ctx, &m); err != nil {
 			return road.Manifest{}, fmt.Errorf("import map %s: %w", m.Version, err)
@@ -174,18 +174,20 @@ func load(ctx context.Context, r io.Reader, size int64, objects Objects, opts Im
 	}
 	opts.Progress(Progress{Stage: StageDone, Done: 1, Total: 1})
 	opts.Logger.InfoContext(ctx, "map imported", "version", m.Version, "segments", m.Segments, "partitions", len(m.Tiles),
-		"known", known, "dangling_nodes", stats.DanglingNodes, "read", read, "took", time.Since(started))
+		"known", known, "dangling_nodes", stats.DanglingNodes, "forbidden_turns", m.Turns, "read", read, "took", time.Since(started))
 	return m, nil
 }
 
 // describe is what can be told of the map before it is written.
-func describe(segs []road.Segment, stats osm.Stats, zero int) road.Manifest {
+func describe(segs []road.Segment, stats osm.Stats, left road.LeftOut) road.Manifest {
 	m := road.Manifest{
 		Format: road.Format, Created: time.Now().UTC().Truncate(time.Second), Attribution: road.Attribution,
 		Segments: len(segs),
 		Skipped: road.Skipped{
 			DanglingNodes: stats.DanglingNodes, InvalidNodes: stats.InvalidNodes,
-			EmptyWays: stats.EmptyWays, ZeroLength: zero,
+			EmptyWays: stats.EmptyWays, ZeroLength: left.ZeroLength,
+			ViaWays: stats.ViaWayRestrictions, Conditional: stats.ConditionalRestrictions,
+			Unresolved: stats.BadRestrictions + left.Restrictions,
 		},
 	}
 	box := geo.EmptyBox()
@@ -193,6 +195,7 @@ func describe(segs []road.Segment, stats osm.Stats, zero int) road.Manifest {
 	for _, s := range segs {
 		box = box.Union(geo.BoxOf(s.Shape))
 		m.LengthKM += s.LengthM / 1000
+		m.Turns += len(s.Turns)
 		for _, against := range [2]bool{false, true} {
 			if s.Allows(against) {
 				m.Edges++

@@ -70,6 +70,10 @@ func contentHash(segs []road.Segment) string {
 		for _, p := range s.Shape {
 			b = binary.AppendVarint(binary.AppendVarint(b, int64(p.LatE7)), int64(p.LonE7))
 		}
+		b = binary.AppendUvarint(b, uint64(len(s.Turns)))
+		for _, t := range s.Turns {
+			b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(t.From)), uint64(t.To))
+		}
 		if len(b) > 1<<16 {
 			h.Write(b)
 			b = b[:0]

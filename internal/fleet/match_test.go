@@ -31,11 +31,11 @@ func andorra(tb testing.TB) *road.Graph {
 		tb.Fatal(err)
 	}
 	defer f.Close()
-	ways, _, err := osm.Read(tb.Context(), f)
+	extract, _, err := osm.Read(tb.Context(), f)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	segments, _ := road.Build(ways)
+	segments, _ := road.Build(extract.Ways, extract.Restrictions...)
 	box := geo.EmptyBox()
 	for _, s := range segments {
 		for _, p := range s.Shape {

@@ -71,11 +71,11 @@ func andorra(tb testing.TB) []road.Way {
 	if err != nil || readErr != nil {
 		tb.Fatalf("no map of Andorra (%v, %v): run `go mod download github.com/paulmach/osm`", err, readErr)
 	}
-	ways, _, err := osm.Read(tb.Context(), bytes.NewReader(b))
+	extract, _, err := osm.Read(tb.Context(), bytes.NewReader(b))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return ways
+	return extract.Ways
 }
 
 // broken is a map with known errors.

@@ -28,6 +28,11 @@ type leg struct {
 	wrong    bool
 }
 
+// forbids reports whether the leg ends with a turn that the map forbids.
+func (l *leg) forbids(next road.Edge) bool {
+	return l.part.Forbids(l.index, next) && float64(l.to) >= l.part.LengthM(l.index)
+}
+
 // keepSteps is the longest path whose memory is kept for the next batch.
 const keepSteps = 1 << 14
 
@@ -119,8 +124,10 @@ func (d *drive) move(leg int, offset float32, t int64) {
 		}
 		next := &d.legs[k+1]
 		d.offset = next.from
+		forbidden := d.legs[k].forbids(next.edge)
 		d.path = append(d.path, Step{
 			Edge: next.edge, FromM: next.from, ToM: next.from, EnterMS: s.LeaveMS, LeaveMS: s.LeaveMS, WrongWay: next.wrong,
+			Forbidden: forbidden,
 		})
 	}
 	d.at, d.offset, d.t = leg, max(offset, d.offset), t

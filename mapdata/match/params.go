@@ -62,6 +62,7 @@ const (
 	uTurnCost        = 8.0     // turning round on a road or at a junction
 	deadEndCost      = 3.0     // turning round where there is no other way
 	standingTurnCost = 20.0    // more for a vehicle that says that it stands
+	forbiddenCost    = 9.0     // a turn that a restriction forbids: rarer than turning round, but it happens
 	backSigmas       = 3.0     // going back on an edge by less is the positions' error
 	standingBackM    = 30.0    // or by this, of a vehicle that says that it stands
 	backCost         = 0.5     // for it

@@ -22,4 +22,5 @@ type Step struct {
 	First, Last      int32   // the samples on it: [First, Last); none if passed between two
 	Break            bool    // the first of a chain
 	WrongWay         bool    // driven against a one-way road
+	Forbidden        bool    // entered by a turn that the map forbids
 }

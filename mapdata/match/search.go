@@ -29,8 +29,9 @@ type label struct {
 	via     road.Edge  // the edge that led here
 	index   road.Index // the same in the partition of slot
 	slot    int32
-	from    int32   // the label before; -1: none
-	cost    float32 // metres, with what penalties are worth in metres
+	from    int32     // the label before; -1: none
+	gate    road.Edge // via if turns from it are forbidden, so that ways on differ; else 0
+	cost    float32   // metres, with what penalties are worth in metres
 	metres  float32
 	penalty float32 // nats
 	done    bool
@@ -52,6 +53,7 @@ type arrival struct {
 	penalty float32 // nats
 	label   int32   // the label of the target's source
 	ok      bool
+	final   bool // no better way is to be expected
 }
 
 // bounds are how far a way may be, and what it costs.
@@ -135,7 +137,11 @@ func (m *Matcher) reachAll(ctx context.Context, a *candidate, b *column, targets
 	scale := geo.Scale(b.p.LatE7)
 	limit := float32(w.limit)
 	beta := float32(w.beta)
-	s.reach(label{node: root, via: a.edge, index: a.index, slot: a.slot, from: -1, cost: rest, metres: rest}, 0)
+	first := label{node: root, via: a.edge, index: a.index, slot: a.slot, from: -1, cost: rest, metres: rest}
+	if len(m.tiles.held[a.slot].part.Turns(a.index)) > 0 {
+		first.gate = a.edge
+	}
+	s.reach(first, 0)
 	for len(s.heap) > 0 && open > 0 {
 		at := s.pop()
 		if s.labels[at].done {
@@ -145,18 +151,30 @@ func (m *Matcher) reachAll(ctx context.Context, a *candidate, b *column, targets
 		l := s.labels[at]
 		part := m.tiles.held[l.node.slot()].part
 		out := part.Out(l.node.number())
+		var forbidden []road.Turn
+		if l.gate != 0 {
+			forbidden = m.tiles.held[l.slot].part.Turns(l.index)
+		}
 		for k := range targets {
-			if s.starts[k] != l.node || s.found[k].ok {
+			f := &s.found[k]
+			if s.starts[k] != l.node || f.final {
 				continue
 			}
-			open--
 			t := &targets[k]
 			penalty := l.penalty
 			if t.edge == l.via.Reverse() {
 				penalty += turnCost(out)
 			}
-			if metres := l.metres + t.offset; metres+(penalty*beta) <= limit {
-				s.found[k] = arrival{metres: metres, penalty: penalty, label: at, ok: true}
+			if forbids(forbidden, t.edge) { // there may be a way around
+				penalty += forbiddenCost
+			} else {
+				f.final = true
+				open--
+			}
+			metres := l.metres + t.offset
+			cost := metres + penalty*beta
+			if cost <= limit && (!f.ok || cost < f.metres+f.penalty*beta) {
+				*f = arrival{metres: metres, penalty: penalty, label: at, ok: true, final: f.final}
 			}
 		}
 		if len(s.labels) >= most {
@@ -179,6 +197,10 @@ func (m *Matcher) reachAll(ctx context.Context, a *candidate, b *column, targets
 					next.cost += turn * beta
 					next.penalty += turn
 				}
+				if forbids(forbidden, next.via) {
+					next.cost += forbiddenCost * beta
+					next.penalty += forbiddenCost
+				}
 				target := part.Target(i)
 				p := part.Node(target)
 				dx := float32(float64(int64(p.LonE7)-int64(b.p.LonE7)) * scale)
@@ -189,6 +211,9 @@ func (m *Matcher) reachAll(ctx context.Context, a *candidate, b *column, targets
 				}
 				if next.node, err = m.tiles.node(ctx, next.slot, target); err != nil {
 					return err
+				}
+				if len(part.Turns(i)) > 0 {
+					next.gate = next.via
 				}
 				if next.node != noNode {
 					s.reach(next, ahead)
@@ -201,6 +226,16 @@ func (m *Matcher) reachAll(ctx context.Context, a *candidate, b *column, targets
 		}
 	}
 	return nil
+}
+
+// forbids reports whether an edge is among those that must not be turned into.
+func forbids(turns []road.Turn, to road.Edge) bool {
+	for i := range turns {
+		if turns[i].To == to {
+			return true
+		}
+	}
+	return false
 }
 
 // turnCost is that of turning round at a junction with the given ways out.
@@ -229,7 +264,7 @@ func (s *search) reach(l label, ahead float32) {
 	at := hash(l.node) & mask
 	for s.table[at].epoch == s.epoch {
 		k := s.table[at].label
-		if old := &s.labels[k]; old.node == l.node {
+		if old := &s.labels[k]; old.node == l.node && old.gate == l.gate {
 			if !old.done && l.cost < old.cost {
 				*old = l
 				s.push(entry{l.cost + ahead, k})

@@ -129,6 +129,51 @@ func TestSparseSampling(t *testing.T) {
 	}
 }
 
+// TestForbiddenTurn has a turn that must not be made, and a way around the block.
+func TestForbiddenTurn(t *testing.T) {
+	block := func(notTo string) *world {
+		return build(t,
+			line{name: "from", at: []xy{{0, 0}, {300, 0}}, notTo: notTo}, line{name: "on", at: []xy{{300, 0}, {400, 0}, {700, 0}}},
+			line{name: "up", at: []xy{{400, 0}, {400, 100}}}, line{name: "over", at: []xy{{400, 100}, {300, 100}}},
+			line{name: "to", at: []xy{{300, 0}, {300, 100}}}, line{name: "far", at: []xy{{300, 100}, {300, 500}}},
+		)
+	}
+	around := ride{course: []xy{{0, 0}, {400, 0}, {400, 100}, {300, 100}, {300, 500}}, speed: 10, fromM: 100, bare: true}
+	turning := ride{course: []xy{{0, 0}, {300, 0}, {300, 500}}, speed: 10, noise: 3}
+	tests := map[string]struct {
+		notTo     string
+		ride      ride
+		everyS    float64
+		forbidden int
+		want      []string
+	}{
+		"a way of a minute avoids it":      {"to", around, 60, 0, []string{"from", "on", "up", "over", "far"}},
+		"it would be the shortest":         {"", around, 60, 0, []string{"from", "to", "far"}},
+		"who goes around does not make it": {"to", around, 2, 0, []string{"from", "on", "up", "over", "far"}},
+		"who makes it is seen to":          {"to", turning, 1, 1, []string{"from", "to", "far"}},
+		"where it is allowed, nothing is":  {"", turning, 1, 0, []string{"from", "to", "far"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := block(tt.notTo)
+			for seed := range uint64(10) {
+				tt.ride.everyS, tt.ride.seed = tt.everyS, seed
+				m := run(t, w, tt.ride.samples())
+				wantNames(t, w, m.path, tt.want...)
+				n := 0
+				for _, s := range m.path {
+					if s.Forbidden {
+						n++
+					}
+				}
+				if n != tt.forbidden || m.breaks() > 0 {
+					t.Errorf("seed %d: %d forbidden turns, %d breaks", seed, n, m.breaks())
+				}
+			}
+		})
+	}
+}
+
 // circle is a ring of n places, counter-clockwise.
 func circle(c xy, r float64, n int) []xy {
 	var ring []xy

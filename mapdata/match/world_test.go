@@ -31,6 +31,7 @@ type line struct {
 	oneWay bool
 	class  road.Class
 	flags  road.Flags
+	notTo  string // the road that must not be turned into from the last place
 }
 
 // world is a map cut into partitions, as road.Store does it.
@@ -45,8 +46,13 @@ func build(tb testing.TB, lines ...line) *world {
 	tb.Helper()
 	nodes := map[xy]int64{}
 	var ways []road.Way
-	for _, l := range lines {
-		w := road.Way{Attributes: road.Attributes{Name: l.name, Class: l.class, Flags: l.flags | road.Forward}}
+	var forbidden []road.Restriction
+	ids := map[string]int64{}
+	for i, l := range lines {
+		ids[l.name] = int64(i)
+	}
+	for i, l := range lines {
+		w := road.Way{ID: int64(i), Attributes: road.Attributes{Name: l.name, Class: l.class, Flags: l.flags | road.Forward}}
 		if !l.oneWay {
 			w.Flags |= road.Backward
 		}
@@ -60,8 +66,14 @@ func build(tb testing.TB, lines ...line) *world {
 			w.Nodes, w.Points = append(w.Nodes, nodes[p]), append(w.Points, p.point())
 		}
 		ways = append(ways, w)
+		if l.notTo != "" {
+			forbidden = append(forbidden, road.Restriction{From: w.ID, Via: w.Nodes[len(w.Nodes)-1], To: ids[l.notTo]})
+		}
 	}
-	segs, _ := road.Build(ways)
+	segs, left := road.Build(ways, forbidden...)
+	if left.Restrictions > 0 {
+		tb.Fatalf("%d restrictions without a turn", left.Restrictions)
+	}
 	w := &world{segs: segs, parts: map[uint32]*road.Partition{}}
 	touched := map[uint32]map[int]bool{}
 	for i, s := range segs {
@@ -223,6 +235,9 @@ func checkInvariants(tb testing.TB, g *road.Graph, samples []telemetry.Sample, o
 		}
 		if s.EnterMS > s.LeaveMS {
 			tb.Fatalf("step %d leaves before it enters: %+v", k, s)
+		}
+		if s.Forbidden && (k == 0 || s.Break) {
+			tb.Fatalf("step %d: a chain begins with a turn: %+v", k, s)
 		}
 		if s.WrongWay == g.Allowed(i) {
 			tb.Fatalf("step %d: wrong way %v on edge that is allowed: %v", k, s.WrongWay, g.Allowed(i))

@@ -16,6 +16,7 @@ type block struct {
 	latOff, lonOff int64 // 1e-9 degrees
 	refs           []int64
 	tags           []tag
+	members        []member
 }
 
 func (b *block) scan(data []byte, c *collector) error {
@@ -53,6 +54,8 @@ func (b *block) scan(data []byte, c *collector) error {
 				return b.dense(msg, c)
 			case 3:
 				return b.way(msg, c)
+			case 4:
+				return b.relation(msg, c)
 			}
 			return nil
 		})
@@ -145,17 +148,9 @@ func (b *block) way(msg []byte, c *collector) error {
 	if err != nil {
 		return err
 	}
-	b.tags, b.refs = b.tags[:0], b.refs[:0]
-	for len(keys) > 0 {
-		k, n1 := binary.Uvarint(keys)
-		v, n2 := binary.Uvarint(vals)
-		if n1 <= 0 || n2 <= 0 || k >= uint64(len(b.strings)) || v >= uint64(len(b.strings)) {
-			return fmt.Errorf("%w: way %d: tags", ErrFormat, id)
-		}
-		keys, vals = keys[n1:], vals[n2:]
-		if key := b.strings[k]; wanted(key) {
-			b.tags = append(b.tags, tag{string(key), strings.ToValidUTF8(string(b.strings[v]), "\uFFFD")})
-		}
+	b.refs = b.refs[:0]
+	if !b.readTags(keys, vals, wanted) {
+		return fmt.Errorf("%w: way %d: tags", ErrFormat, id)
 	}
 	var ref int64
 	for len(refs) > 0 {
@@ -168,5 +163,67 @@ func (b *block) way(msg []byte, c *collector) error {
 		b.refs = append(b.refs, ref)
 	}
 	c.way(id, b.refs, b.tags)
+	return nil
+}
+
+// readTags reads the wanted ones of an element's tags to b.tags; false if they are malformed.
+func (b *block) readTags(keys, vals []byte, wanted func(key []byte) bool) bool {
+	b.tags = b.tags[:0]
+	for len(keys) > 0 {
+		k, n1 := binary.Uvarint(keys)
+		v, n2 := binary.Uvarint(vals)
+		if n1 <= 0 || n2 <= 0 || k >= uint64(len(b.strings)) || v >= uint64(len(b.strings)) {
+			return false
+		}
+		keys, vals = keys[n1:], vals[n2:]
+		if key := b.strings[k]; wanted(key) {
+			b.tags = append(b.tags, tag{string(key), strings.ToValidUTF8(string(b.strings[v]), "\uFFFD")})
+		}
+	}
+	return true
+}
+
+func (b *block) relation(msg []byte, c *collector) error {
+	var id int64
+	var keys, vals, roles, ids, kinds []byte
+	err := fields(msg, func(num protowire.Number, v uint64, p []byte) error {
+		switch num {
+		case 1:
+			id = int64(v)
+		case 2:
+			keys = p
+		case 3:
+			vals = p
+		case 8:
+			roles = p
+		case 9:
+			ids = p
+		case 10:
+			kinds = p
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !b.readTags(keys, vals, wantedOfRelation) {
+		return fmt.Errorf("%w: relation %d: tags", ErrFormat, id)
+	}
+	b.members = b.members[:0]
+	var ref int64
+	for len(ids) > 0 {
+		role, n1 := binary.Uvarint(roles)
+		d, n2 := binary.Varint(ids)
+		kindOf, n3 := binary.Uvarint(kinds)
+		if n1 <= 0 || n2 <= 0 || n3 <= 0 || role >= uint64(len(b.strings)) || kindOf > uint64(relationKind) {
+			return fmt.Errorf("%w: relation %d: members", ErrFormat, id)
+		}
+		roles, ids, kinds = roles[n1:], ids[n2:], kinds[n3:]
+		ref += d
+		if r := wantedRole(b.strings[role]); r != "" && len(b.members) < maxMembers {
+			b.members = append(b.members, member{ref, kind(kindOf), r})
+		}
+	}
+	c.relation(b.members, b.tags)
 	return nil
 }

@@ -30,17 +30,28 @@ type Stats struct {
 	DanglingNodes int // references of kept ways to nodes that the file does not have
 	InvalidNodes  int // without a position on Earth
 	EmptyWays     int // drivable ways without two usable nodes in a row
+
+	Restrictions            int // turn restrictions kept
+	ViaWayRestrictions      int // left out: over a way instead of a node
+	ConditionalRestrictions int // left out: at times or under conditions
+	BadRestrictions         int // left out: without the members that they need
 }
 
-// Read reads the drivable roads. A way that refers to missing nodes, as at an extract's
+// Extract is what a file says of roads for cars.
+type Extract struct {
+	Ways         []road.Way
+	Restrictions []road.Restriction // some may refer to ways that are no roads
+}
+
+// Read reads the drivable roads and the turn restrictions. A way that refers to missing nodes, as at an extract's
 // border, is cut there. Memory: 16 bytes for every node in the file, 8 for every
 // reference of a road.
-func Read(ctx context.Context, r io.Reader) ([]road.Way, Stats, error) {
+func Read(ctx context.Context, r io.Reader) (Extract, Stats, error) {
 	c := &collector{sorted: true}
 	if err := scan(ctx, r, c); err != nil {
-		return nil, c.stats, fmt.Errorf("read OSM: %w", err)
+		return Extract{}, c.stats, fmt.Errorf("read OSM: %w", err)
 	}
-	return c.roads(), c.stats, nil
+	return Extract{c.roads(), c.restrictions}, c.stats, nil
 }
 
 // tag is one key and value.
@@ -54,6 +65,8 @@ type collector struct {
 	ways   []collected
 	refs   []int64
 	stats  Stats
+
+	restrictions []road.Restriction
 }
 
 type collected struct {

@@ -79,11 +79,11 @@ func TestReadXML(t *testing.T) {
 		"byte by byte": iotest.OneByteReader(strings.NewReader(small)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			ways, stats, err := Read(t.Context(), r)
+			extract, stats, err := Read(t.Context(), r)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, ways); diff != "" {
+			if diff := cmp.Diff(want, extract.Ways); diff != "" {
 				t.Error(diff)
 			}
 			if diff := cmp.Diff(Stats{Nodes: 4, Ways: 3, Roads: 1, DanglingNodes: 2, InvalidNodes: 1, EmptyWays: 1}, stats); diff != "" {
@@ -172,7 +172,7 @@ func TestReadEndsWithContext(t *testing.T) {
 // The same file through the general XML reader of paulmach/osm.
 func TestReadAgreesWithUpstream(t *testing.T) {
 	b := testdata(t, "andorra-latest.osm.bz2")
-	ways, stats, err := Read(t.Context(), bytes.NewReader(b))
+	extract, stats, err := Read(t.Context(), bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestReadAgreesWithUpstream(t *testing.T) {
 		t.Errorf("read %+v, want %+v", stats, want)
 	}
 	t.Logf("%+v", stats)
-	for _, w := range ways {
+	for _, w := range extract.Ways {
 		if !strings.Contains(fmt.Sprint(roads[w.ID].refs), strings.Trim(fmt.Sprint(w.Nodes), "[]")) || w.Name != roads[w.ID].name {
 			t.Fatalf("way %d: %v %q, want part of %v %q", w.ID, w.Nodes, w.Name, roads[w.ID].refs, roads[w.ID].name)
 		}
@@ -223,7 +223,7 @@ func TestReadAgreesWithUpstream(t *testing.T) {
 }
 
 func TestReadDelaware(t *testing.T) {
-	ways, stats, err := Read(t.Context(), bytes.NewReader(testdata(t, "delaware-latest.osm.pbf")))
+	extract, stats, err := Read(t.Context(), bytes.NewReader(testdata(t, "delaware-latest.osm.pbf")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,9 +231,12 @@ func TestReadDelaware(t *testing.T) {
 	if n := stats.Roads + stats.EmptyWays + stats.Closed; n != 46569 {
 		t.Errorf("%d drivable ways, want 46,569", n)
 	}
+	if stats.Restrictions < 100 || len(extract.Restrictions) < stats.Restrictions {
+		t.Errorf("%d turns of %d restrictions", len(extract.Restrictions), stats.Restrictions)
+	}
 	limits := 0
 	box := geo.EmptyBox()
-	for _, w := range ways {
+	for _, w := range extract.Ways {
 		if w.Limit[0] != road.NoLimitKnown {
 			limits++
 		}

@@ -24,16 +24,19 @@ type xmlScanner struct {
 const (
 	maxElement = 1 << 20 // bytes of one tag with its attributes
 	maxRefs    = 1 << 20 // nodes in a way; OSM allows 2,000
+	maxMembers = 1 << 10 // of a relation that are looked at; restrictions have three
 )
 
 func scanXML(ctx context.Context, r *bufio.Reader, c *collector) error {
 	s := &xmlScanner{r: r}
 	var (
-		refs  []int64
-		tags  []tag
-		wayID int64
-		inWay bool
-		root  bool
+		refs       []int64
+		members    []member
+		tags       []tag
+		wayID      int64
+		inWay      bool
+		inRelation bool
+		root       bool
 	)
 	for n := 0; ; n++ {
 		if n%4096 == 0 && ctx.Err() != nil {
@@ -73,7 +76,21 @@ func scanXML(ctx context.Context, r *bufio.Reader, c *collector) error {
 			if !ok {
 				return fmt.Errorf("%w: a way without an id", ErrFormat)
 			}
-			wayID, inWay, refs, tags = id, !el.empty, refs[:0], tags[:0]
+			wayID, inWay, inRelation, refs, tags = id, !el.empty, false, refs[:0], tags[:0]
+		case "relation":
+			if inRelation && el.closing {
+				c.relation(members, tags)
+			}
+			inRelation, inWay = !el.closing && !el.empty, false
+			members, tags = members[:0], tags[:0]
+		case "member":
+			if role := wantedRole(el.attr("role")); inRelation && !el.closing && role != "" && len(members) < maxMembers {
+				m, ok := el.member(role)
+				if !ok {
+					return fmt.Errorf("%w: a bad member", ErrFormat)
+				}
+				members = append(members, m)
+			}
 		case "nd":
 			if !inWay || el.closing {
 				continue
@@ -84,10 +101,11 @@ func scanXML(ctx context.Context, r *bufio.Reader, c *collector) error {
 			}
 			refs = append(refs, ref)
 		case "tag":
-			if !inWay || el.closing {
+			if el.closing || !inWay && !inRelation {
 				continue
 			}
-			if key := el.attr("k"); wanted(key) {
+			key := el.attr("k")
+			if inWay && wanted(key) || inRelation && wantedOfRelation(key) {
 				tags = append(tags, tag{string(key), unescape(el.attr("v"))})
 			}
 		case "osm":
@@ -117,6 +135,21 @@ func (e *element) node(c *collector) error {
 	}
 	c.node(id, lat, lon)
 	return nil
+}
+
+// member is a relation's member; ok is false if it has no id or no known type.
+func (e *element) member(role string) (m member, ok bool) {
+	id, ok := integer(e.attr("ref"))
+	switch string(e.attr("type")) {
+	case "node":
+		return member{id, nodeKind, role}, ok
+	case "way":
+		return member{id, wayKind, role}, ok
+	case "relation":
+		return member{id, relationKind, role}, ok
+	default:
+		return m, false
+	}
 }
 
 // next reads up to the end of the next element's tag.
@@ -157,6 +190,10 @@ func elementName(b []byte) string {
 		return "nd"
 	case "tag":
 		return "tag"
+	case "relation":
+		return "relation"
+	case "member":
+		return "member"
 	}
 	return string(b)
 }

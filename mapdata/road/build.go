@@ -18,9 +18,14 @@ type Way struct {
 }
 
 // Build cuts the ways at junctions and gives every segment its id. The segments come
-// ascending by id, and do not depend on the order of the ways or on their ids. zero
-// counts segments that were left out because they have no extent.
-func Build(ways []Way) (segs []Segment, zero int) {
+// ascending by id, and do not depend on the order of the ways or on their ids, which only
+// the restrictions refer to.
+func Build(ways []Way, restrictions ...Restriction) ([]Segment, LeftOut) {
+	var (
+		segs []Segment
+		of   []int64 // the way of each
+		left LeftOut
+	)
 	uses := make(map[int64]uint8)
 	for _, w := range ways {
 		for i, n := range w.Nodes {
@@ -39,18 +44,27 @@ func Build(ways []Way) (segs []Segment, zero int) {
 			}
 			shape := slices.Compact(slices.Clone(w.Points[first : i+1]))
 			if len(shape) < 2 {
-				zero++
+				left.ZeroLength++
 			} else {
 				segs = append(segs, Segment{
 					Attributes: w.Attributes, From: w.Nodes[first], To: w.Nodes[i],
 					Shape: shape, LengthM: lengthM(shape),
 				})
+				of = append(of, w.ID)
 			}
 			first = i
 		}
 	}
 	assignIDs(segs)
-	return segs, zero
+	left.Restrictions = restrict(segs, of, restrictions)
+	slices.SortFunc(segs, func(a, b Segment) int { return cmp.Compare(a.ID, b.ID) })
+	return segs, left
+}
+
+// LeftOut counts what Build had no use for.
+type LeftOut struct {
+	ZeroLength   int // segments without extent
+	Restrictions int // that name no turn that there is
 }
 
 func lengthM(shape []geo.Point) float64 {
@@ -92,7 +106,7 @@ func hashShape(shape []geo.Point) uint64 {
 	return h ^ h>>31
 }
 
-// assignIDs fills in the ids and sorts by them. Where two shapes of a tile hash alike,
+// assignIDs fills in the ids. Where two shapes of a tile hash alike,
 // the one that comes first by full hash, then by coordinates, then by attributes, keeps
 // the hash's place; the others, in that order, take the next free one.
 func assignIDs(segs []Segment) {
@@ -137,7 +151,6 @@ func assignIDs(segs []Segment) {
 		}
 		i = end
 	}
-	slices.SortFunc(segs, func(a, b Segment) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 // compare orders segments whose shapes hash alike.
@@ -165,6 +178,7 @@ func NewGraph(segs []Segment, box geo.Box) (*Graph, error) {
 			return nil, fmt.Errorf("segment %d: a duplicate, or fewer than two points", s.ID)
 		}
 		g.nodeID = append(g.nodeID, s.From, s.To)
+		g.turns = append(g.turns, s.Turns...)
 	}
 	if points >= maxPoints || len(segs) > math.MaxInt32/2 {
 		return nil, fmt.Errorf("%d segments with %d points are too many for one graph", len(segs), points)

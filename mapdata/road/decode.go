@@ -151,8 +151,30 @@ func decodeColumns(body []byte) (*Partition, error) {
 		g.segs[n] = s
 		g.shapeStart[n+1] = uint32(len(g.points))
 	}
+	g.turns = r.turns(g)
 	if r.bad || len(r.b) > 0 || len(g.points) != points {
 		return nil, fmt.Errorf("%w: length", ErrCorrupt)
 	}
 	return &Partition{Graph: g, Quadkey: uint32(quadkey)}, nil
+}
+
+// turns reads the forbidden turns, each from an edge of the graph.
+func (r *reader) turns(g *Graph) []Turn {
+	n := r.count(2)
+	if n == 0 {
+		return nil
+	}
+	turns := make([]Turn, 0, n)
+	var last Turn
+	for range n {
+		t := Turn{From: last.From + Edge(r.uvarint()), To: Edge(r.uvarint())}
+		i, ok := g.Find(t.From)
+		if r.bad || !ok || t.To > MaxEdge || compareTurns(last, t) >= 0 || g.segs[i>>1].flags&Restricted == 0 {
+			r.bad = true
+			return nil
+		}
+		turns = append(turns, t)
+		last = t
+	}
+	return turns
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Format is the version of the partition encoding.
-const Format = 1
+const Format = 2
 
 const magic = "CRSP"
 
@@ -23,7 +23,9 @@ func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 // After the header everything is a varint, signed ones zigzag: the quadkey; the numbers
 // of nodes, texts, segments and points; node ids as differences; texts as length and
 // bytes; then for each segment its id as difference, from, to, class, flags, layer, two
-// limits, name, ref, number of points, and the points as differences to the one before.
+// limits, name, ref, number of points, and the points as differences to the one before;
+// then the number of forbidden turns and for each the edge turned from as difference, and
+// the one turned into.
 func (p *Partition) Encode() []byte {
 	b := make([]byte, headerLen, headerLen+64+32*len(p.segs)+6*len(p.points))
 	copy(b, magic)
@@ -60,6 +62,13 @@ func (p *Partition) Encode() []byte {
 			last = pt
 		}
 		id = s.id
+	}
+	b = binary.AppendUvarint(b, uint64(len(p.turns)))
+	var from Edge
+	for _, t := range p.turns {
+		b = binary.AppendUvarint(b, uint64(t.From-from))
+		b = binary.AppendUvarint(b, uint64(t.To))
+		from = t.From
 	}
 	binary.LittleEndian.PutUint32(b[len(magic)+1:], crc32.Checksum(b[headerLen:], castagnoli()))
 	return b

@@ -36,6 +36,7 @@ type Graph struct {
 	wrongStart []uint32 // as outStart,
 	wrong      []Index  // for the edges that lead away from the node against a one-way
 	text       []string // names and references; text[0] is ""
+	turns      []Turn   // forbidden ones, ascending: few
 	box        geo.Box
 	grid       grid
 	lengthM    float64
@@ -163,6 +164,10 @@ func (g *Graph) Shape(i Index) []geo.Point {
 // SegmentAt is the n-th segment, ascending by id.
 func (g *Graph) SegmentAt(n int) Segment {
 	s := &g.segs[n]
+	var turns []Turn
+	if s.flags&Restricted != 0 {
+		turns = g.turnsOf(s.id.Edge(false), s.id.Edge(true))
+	}
 	return Segment{
 		ID: s.id,
 		Attributes: Attributes{
@@ -170,7 +175,7 @@ func (g *Graph) SegmentAt(n int) Segment {
 			Class: s.class(), Flags: s.flags, Layer: s.layer, Limit: s.limit,
 		},
 		From: g.nodeID[s.from], To: g.nodeID[s.to],
-		Shape: g.points[g.shapeStart[n]:g.shapeStart[n+1]], LengthM: float64(s.lengthM),
+		Shape: g.points[g.shapeStart[n]:g.shapeStart[n+1]], LengthM: float64(s.lengthM), Turns: turns,
 	}
 }
 
@@ -224,7 +229,7 @@ func (g *Graph) PointAt(i Index, offsetM float64) (p geo.Point, headingDeg float
 // MemoryBytes estimates what the graph occupies in memory.
 func (g *Graph) MemoryBytes() int64 {
 	n := len(g.segs)*32 + len(g.shapeStart)*4 + len(g.points)*10 + len(g.nodeID)*16 +
-		(len(g.outStart)+len(g.out)+len(g.wrongStart)+len(g.wrong))*4 + g.grid.bytes()
+		(len(g.outStart)+len(g.out)+len(g.wrongStart)+len(g.wrong))*4 + len(g.turns)*16 + g.grid.bytes()
 	for _, t := range g.text {
 		n += 16 + len(t)
 	}

@@ -47,9 +47,9 @@ func ids(segs []Segment) map[string]SegmentID {
 
 func TestIDsSurviveReimport(t *testing.T) {
 	ways := town(12, 1000)
-	before, zero := Build(ways)
-	if len(before) != 2*12*11 || zero != 0 {
-		t.Fatalf("%d segments, %d without extent", len(before), zero)
+	before, left := Build(ways)
+	if len(before) != 2*12*11 || left != (LeftOut{}) {
+		t.Fatalf("%d segments, %d without extent", len(before), left.ZeroLength)
 	}
 	want := ids(before)
 
@@ -157,9 +157,9 @@ func TestBuildCutsAtJunctions(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			segs, zero := Build(tt.ways)
-			if len(segs) != tt.want || zero != tt.zero {
-				t.Errorf("%d segments, %d without extent; want %d, %d", len(segs), zero, tt.want, tt.zero)
+			segs, left := Build(tt.ways)
+			if len(segs) != tt.want || left.ZeroLength != tt.zero {
+				t.Errorf("%d segments, %d without extent; want %d, %d", len(segs), left.ZeroLength, tt.want, tt.zero)
 			}
 		})
 	}

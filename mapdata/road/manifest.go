@@ -28,6 +28,7 @@ type Manifest struct {
 	Segments    int        `json:"segments"`
 	Edges       int        `json:"edges"` // directed, only those that may be driven
 	LengthKM    float64    `json:"length_km"`
+	Turns       int        `json:"turns"`      // forbidden ones
 	Bytes       int64      `json:"bytes"`      // of all partitions, encoded
 	RoadTiles   int        `json:"road_tiles"` // objects of the roads layer
 	Tiles       []uint32   `json:"tiles"`      // quadkeys of the z14 tiles that have a partition, ascending
@@ -40,6 +41,11 @@ type Skipped struct {
 	InvalidNodes  int `json:"invalid_nodes"`  // not on Earth
 	EmptyWays     int `json:"empty_ways"`     // roads with fewer than two usable nodes
 	ZeroLength    int `json:"zero_length"`    // segments without extent
+	// Turn restrictions: over a way instead of a node, at times or else on conditions, and
+	// those of which the turn can't be found.
+	ViaWays     int `json:"restrictions_via_ways"`
+	Conditional int `json:"restrictions_conditional"`
+	Unresolved  int `json:"restrictions_unresolved"`
 }
 
 // Box is BBox as a box.

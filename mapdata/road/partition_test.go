@@ -69,6 +69,12 @@ func TestDecodePartitionRefusesDamage(t *testing.T) {
 func FuzzDecodeColumns(f *testing.F) {
 	f.Add(townPartition(f).Encode()[headerLen:])
 	f.Add([]byte{})
+	segs, _ := Build(crossing(), Restriction{From: 40, Via: 0, To: 20, Only: true})
+	p, err := NewPartition(segs[0].ID.Quadkey(), segs)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(p.Encode()[headerLen:])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		p, err := decodeColumns(body)
 		if err != nil {

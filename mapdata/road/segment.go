@@ -13,6 +13,7 @@ const (
 	Bridge                       // runs over a bridge
 	Roundabout                   // part of a roundabout
 	Own                          // its midpoint is in the partition's tile
+	Restricted                   // some turns at its ends are forbidden: see Segment.Turns
 )
 
 // A speed limit in km/h; the values that are no number of km/h.
@@ -40,6 +41,7 @@ type Segment struct {
 	From, To int64       // OSM node ids of its ends, in drawing order
 	Shape    []geo.Point // ≥ 2 points in drawing order
 	LengthM  float64     // > 0
+	Turns    []Turn      // from its ends, forbidden; ascending, shared like Shape
 }
 
 // Allows reports whether the segment may be driven in a direction.

@@ -50,11 +50,12 @@ func newGround(ctx context.Context, cfg *Config) (*ground, error) {
 		return nil, err
 	}
 	defer f.Close()
-	ways, _, err := osm.Read(ctx, f)
+	extract, _, err := osm.Read(ctx, f)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", cfg.Map, err)
 	}
-	segs, _ := road.Build(ways)
+	ways := extract.Ways
+	segs, _ := road.Build(ways, extract.Restrictions...)
 	truth, err := road.NewGraph(segs, geo.EmptyBox())
 	if err != nil {
 		return nil, fmt.Errorf("the true graph: %w", err)
@@ -65,7 +66,7 @@ func newGround(ctx context.Context, cfg *Config) (*ground, error) {
 	}
 	g := &ground{truth: truth, network: network, ways: len(ways), error: map[road.SegmentID]*brokenWay{}}
 	wrong := g.breakWays(ways, cfg)
-	g.segs, _ = road.Build(wrong)
+	g.segs, _ = road.Build(wrong, extract.Restrictions...)
 	if g.graph, err = road.NewGraph(g.segs, geo.EmptyBox()); err != nil {
 		return nil, fmt.Errorf("the map: %w", err)
 	}

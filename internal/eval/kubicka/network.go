@@ -59,8 +59,8 @@ func NewNetwork(c *Case) (*Network, error) {
 		}
 	}
 	ways := n.chain(arcOf, next)
-	segs, zero := road.Build(ways)
-	if zero != 0 || len(segs) != len(ways) {
+	segs, left := road.Build(ways)
+	if left != (road.LeftOut{}) || len(segs) != len(ways) {
 		return nil, fmt.Errorf("%s: %d of %d roads lost in the graph", c.Name, len(ways)-len(segs), len(ways))
 	}
 	for i := range segs {
