@@ -117,7 +117,7 @@ func inTheWay(h telemetry.Hazard) bool {
 // mistake is the arc by which the car leaves a junction: next, or rarely a one-way road in
 // the wrong direction.
 func (s *Simulation) mistake(c *car, node, next int32) int32 {
-	wrong := s.net.wrongAt[node]
+	wrong := s.net.wrongAt[s.net.junction(node)]
 	if wrong < 0 || s.net.edges[wrong]^1 == s.net.edges[c.arc] || !c.rng.chance(s.cfg.WrongWays) {
 		return next
 	}
@@ -152,7 +152,7 @@ func (s *Simulation) position(c *car) (latE7, lonE7 float64, heading uint16) {
 
 // depart sends a parked or new car on a trip to another place than where it is.
 func (s *Simulation) depart(c *car, ms int64) {
-	at := s.net.arcs[c.arc].to
+	at := s.net.junction(s.net.arcs[c.arc].to)
 	d := c.rng.intn(len(s.routes.destinations))
 	if s.routes.destinations[d] == at {
 		d = (d + 1) % len(s.routes.destinations)

@@ -49,13 +49,14 @@ type Config struct {
 	GPSTau       time.Duration // correlation time of the position's error; default 30 s
 	ParkedShare  float64       // share of time parked between trips, 0 to 0.5; default 0.03
 
-	World       uint64  // seed of the truth: limits, speeds, hazards; 0 = Seed
-	WrongLimits float64 // share of the map's limits that are wrong, by stretch of road, 0 to 0.5; default 0.01
-	SignEvery   float64 // share of main roads longer than 100 m with a sign of their own, 0 to 1; elsewhere a third; default 0.9
-	Variants    float64 // share of main roads with another limit when wet or at night, 0 to 1; default 0.03
-	FalseAlarms float64 // share of roads entered on which a hazard is reported that is none, 0 to 0.5; default 0.0001
-	BadCars     float64 // share of vehicles with a broken sensor, see Fault, 0 to 0.5; default 0.01
-	WrongWays   float64 // share of passes by a one-way road's end that turn into it, 0 to 0.1; default 0.00002
+	World       uint64   // seed of the truth: limits, speeds, hazards; 0 = Seed
+	Closed      []uint64 // road.Edge that nobody drives, whatever the map says; the others must lead to one another
+	WrongLimits float64  // share of the map's limits that are wrong, by stretch of road, 0 to 0.5; default 0.01
+	SignEvery   float64  // share of main roads longer than 100 m with a sign of their own, 0 to 1; elsewhere a third; default 0.9
+	Variants    float64  // share of main roads with another limit when wet or at night, 0 to 1; default 0.03
+	FalseAlarms float64  // share of roads entered on which a hazard is reported that is none, 0 to 0.5; default 0.0001
+	BadCars     float64  // share of vehicles with a broken sensor, see Fault, 0 to 0.5; default 0.01
+	WrongWays   float64  // share of passes by a one-way road's end that turn into it, 0 to 0.1; default 0.00002
 
 	OfflineShare   float64       // share of vehicles silent at a time, 0 to 0.5; default 0.005
 	OfflineMax     time.Duration // longest silence (shortest is a tenth); what was not sent comes then; default 1 min

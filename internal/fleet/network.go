@@ -17,6 +17,7 @@ type RoadSpec struct {
 	LimitKMH int         // what the map says is posted, 0 to 250; 0 = unknown or none
 	FreeKMH  float64     // what an unhindered car drives: the limit, or what is usual on the class; > 0
 	Weight   float64     // traffic of the class per metre; > 0
+	NotTo    []uint64    // edges that must not be turned into from its end
 
 	// What follows is for the truth that differs from the map, see Config; zero is usable.
 	Stretch uint64   // roads of a stretch have the same limits, wrong or right; 0 = alone, with its reverse
@@ -32,12 +33,15 @@ type Network struct {
 	arcs  []arc
 	edges []uint64 // road.Edge by arc
 	specs []spec   // by arc: what the simulation needs only at its start
-	nodes int32
+	nodes int32    // junctions
+
+	gates  []gate
+	gateAt []int32 // by junction: a gate of it; -1 = none
 
 	proper  int32   // arcs from here on are one-way roads in the wrong direction: routes avoid them
-	wrongAt []int32 // by node: such an arc that leaves it; -1 = none
+	wrongAt []int32 // by junction: such an arc that leaves it; -1 = none
 
-	first  []int32 // arcs leaving node n: out[first[n]:first[n+1]]
+	first  []int32 // arcs leaving junction n: out[first[n]:first[n+1]]
 	out    []int32
 	points []shapePoint // of all arcs, one after another
 
@@ -48,7 +52,7 @@ type Network struct {
 
 // arc is a directed segment. 48 B: the simulation touches one to three a step.
 type arc struct {
-	from, to       int32
+	from, to       int32 // a junction; a node: a junction, or a gate of one
 	point          int32 // first of its points
 	pieces         int32 // points - 1
 	lengthM        float32
@@ -98,6 +102,7 @@ func Build(nodes int, roads []RoadSpec) (*Network, error) {
 			renumber[i] = -1
 		}
 	}
+	notTo := map[int32][]uint64{}
 	total := 0.0
 	for i := range roads {
 		r := &roads[i]
@@ -107,6 +112,9 @@ func Build(nodes int, roads []RoadSpec) (*Network, error) {
 		}
 		a := n.addArc(r, from, to)
 		total += float64(a.lengthM) * r.Weight
+		if len(r.NotTo) > 0 {
+			notTo[int32(len(n.arcs)-1)] = r.NotTo
+		}
 		n.cumulative = append(n.cumulative, total)
 	}
 	if len(n.arcs) == 0 || n.nodes < 2 {
@@ -115,6 +123,7 @@ func Build(nodes int, roads []RoadSpec) (*Network, error) {
 	n.proper = int32(len(n.arcs))
 	n.addWrongWays(roads, renumber)
 	n.indexOut()
+	n.addGates(notTo)
 	return n, nil
 }
 
@@ -199,6 +208,12 @@ func (n *Network) indexOut() {
 		n.out[at[f]] = i
 		at[f]++
 	}
+}
+
+// leaving lists the arcs that leave a node's junction, forbidden turns included.
+func (n *Network) leaving(node int32) []int32 {
+	node = n.junction(node)
+	return n.out[n.first[node]:n.first[node+1]]
 }
 
 // Arcs is the number of directed segments, one-way roads in the wrong direction included.

@@ -92,7 +92,7 @@ func (p *postedLimits) joinShort(n *Network, stretch []uint64) {
 				continue
 			}
 			longest := i
-			for _, list := range [2][]int32{into[firstIn[a.from]:firstIn[a.from+1]], n.out[n.first[a.to]:n.first[a.to+1]]} {
+			for _, list := range [2][]int32{into[firstIn[a.from]:firstIn[a.from+1]], n.leaving(a.to)} {
 				for _, o := range list {
 					if n.arcs[o].lengthM > n.arcs[longest].lengthM && n.edges[o]>>1 != n.edges[i]>>1 && (p.mapKMH[i] == 0 || p.mapKMH[i] == p.mapKMH[o]) {
 						longest = o
@@ -208,7 +208,7 @@ func (s *Simulation) misread(c *car, was, arc int32, posted uint8) uint8 {
 	salt := c.rng.next() >> 8
 	if salt&1 == 0 {
 		node := s.net.arcs[arc].from
-		for _, o := range s.net.out[s.net.first[node]:s.net.first[node+1]] {
+		for _, o := range s.net.leaving(node) {
 			if k := s.kmh[o]; o != arc && o != was && k != 0 && k != posted {
 				return k
 			}

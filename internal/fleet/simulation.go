@@ -20,6 +20,7 @@ type Simulation struct {
 	net    *Network
 	routes *routes
 	world  *world
+	closed []bool // by arc; nil: none
 	cars   []car
 
 	startMS       int64
@@ -71,9 +72,11 @@ func NewSimulation(cfg Config, n *Network, start time.Time) (*Simulation, error)
 		return nil, err
 	}
 	interval := cfg.interval()
+	closed := n.closed(cfg.Closed)
 	s := &Simulation{
 		cfg: cfg, net: n,
-		routes:        newRoutes(n, cfg.Destinations, cfg.Seed),
+		routes:        newRoutes(n, cfg.Destinations, cfg.Seed, closed),
+		closed:        closed,
 		world:         newWorld(n, &cfg),
 		cars:          make([]car, cfg.Vehicles),
 		startMS:       start.UnixMilli(),
@@ -100,6 +103,9 @@ func (s *Simulation) place(i int) {
 	c := &s.cars[i]
 	c.rng = rng(mix(s.cfg.Seed ^ purposeCar<<56 ^ uint64(i)<<8))
 	c.arc = s.net.draw(c.rng.float())
+	for s.closed != nil && s.closed[c.arc] {
+		c.arc = s.net.draw(c.rng.float())
+	}
 	c.offsetM = s.net.arcs[c.arc].lengthM * float32(c.rng.float()) * 0.99
 	g1, g2, g3, _, _ := c.rng.gauss5()
 	c.errEastM, c.errNorthM = float32(s.cfg.GPSSigmaM)*g1, float32(s.cfg.GPSSigmaM)*g2

@@ -51,7 +51,7 @@ func TestBuildRefusesMalformedRoads(t *testing.T) {
 
 func TestRoutesReachTheirDestinationOnConnectedArcs(t *testing.T) {
 	n := fixtureNetwork(t)
-	r := newRoutes(n, 16, 7)
+	r := newRoutes(n, 16, 7, nil)
 	for d, destination := range r.destinations {
 		for start := range n.nodes {
 			at, steps := start, 0

@@ -225,7 +225,8 @@ func (s *Simulation) hazardNear(arc int32, unixMS int64) bool {
 	for i := range s.world.zones {
 		z := &s.world.zones[i]
 		b := &s.net.arcs[z.arc]
-		if (a.from == b.from || a.from == b.to || a.to == b.from || a.to == b.to) && z.on(unixMS-s.startMS) {
+		aTo, bTo := s.net.junction(a.to), s.net.junction(b.to)
+		if (a.from == b.from || a.from == bTo || aTo == b.from || aTo == bTo) && z.on(unixMS-s.startMS) {
 			return true
 		}
 	}

@@ -42,12 +42,14 @@ func TestReadRestrictions(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			file := `<osm><relation id="5">` + tt.members
-			for _, s := range strings.Fields(tt.tags) {
+			var file strings.Builder
+			file.WriteString(`<osm><relation id="5">` + tt.members)
+			for s := range strings.FieldsSeq(tt.tags) {
 				k, v, _ := strings.Cut(s, "=")
-				file += fmt.Sprintf("<tag k=%q v=%q/>", k, v)
+				fmt.Fprintf(&file, "<tag k=%q v=%q/>", k, v)
 			}
-			got, stats, err := Read(t.Context(), strings.NewReader(file+"</relation></osm>"))
+			file.WriteString("</relation></osm>")
+			got, stats, err := Read(t.Context(), strings.NewReader(file.String()))
 			if err != nil {
 				t.Fatal(err)
 			}
