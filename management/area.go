@@ -3,6 +3,7 @@ package management
 import (
 	"slices"
 
+	"github.com/carasso/carasso/management/region"
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/road"
 )
@@ -11,14 +12,8 @@ import (
 // miss one.
 
 func inBox(b geo.Box, edge road.Edge, seg *road.Segment) bool {
-	var p geo.Point
-	if seg != nil {
-		p = midpoint(seg)
-	} else { // the map has forgotten it: its tile's centre stands for it
-		t := edge.Tile().Box()
-		p = geo.Between(geo.Point{LatE7: t.South, LonE7: t.West}, geo.Point{LatE7: t.North, LonE7: t.East}, 0.5)
-	}
-	return p.LonE7 >= b.West && p.LonE7 < b.East && p.LatE7 >= b.South && p.LatE7 < b.North
+	r := region.Box(b)
+	return r.Contains(placeOf(edge, seg))
 }
 
 // midpoint is the point at half the segment's length.

@@ -19,7 +19,12 @@ import (
 type endpoint func(r *http.Request) (any, error)
 
 // handle bounds an endpoint's time and writes what it returns.
-func (s *Server) handle(f endpoint) http.HandlerFunc {
+func (s *Server) handle(f endpoint) http.HandlerFunc { return s.answer(f, s.write) }
+
+type answerWriter func(w http.ResponseWriter, r *http.Request, contentType string, doc any)
+
+// answer bounds an endpoint's time and gives what it returns to write.
+func (s *Server) answer(f endpoint, write answerWriter) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.QueryTimeout)
 		defer cancel()
@@ -32,7 +37,7 @@ func (s *Server) handle(f endpoint) http.HandlerFunc {
 		if c, ok := doc.(interface{ contentType() string }); ok {
 			contentType = c.contentType()
 		}
-		s.write(w, r, contentType, doc)
+		write(w, r, contentType, doc)
 	}
 }
 

@@ -39,6 +39,9 @@ type Store interface {
 	// EdgeSpeeds returns one directed segment's aggregates by bucket, for those that start
 	// in [from, to).
 	EdgeSpeeds(ctx context.Context, edge uint64, from, to time.Time) ([]learn.SpeedRow, error)
+	// SpeedCells sums speeds up by directed segment and group of time; c is valid during the call. An error of each ends it
+	// and is returned.
+	SpeedCells(ctx context.Context, q learn.CellQuery, each func(c *learn.SpeedCell) error) error
 	Learned
 	AuditLog
 }

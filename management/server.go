@@ -126,6 +126,7 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 	r.With(analyst).Get("/v1/map-errors", s.handle(s.getMapErrors))
 	r.With(operator).Method(http.MethodPut, "/v1/map-errors/{id}/status", s.change("map_error.review", s.putMapErrorStatus))
 	r.With(admin).Get("/v1/audit", s.handle(s.getAudit))
+	s.trendRoutes(r.With(analyst))
 	r.Get("/openapi.json", s.getSpec)
 	if s.deps.Tiles != nil {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodOptions} {

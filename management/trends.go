@@ -1,0 +1,153 @@
+package management
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/carasso/carasso/internal/problem"
+	"github.com/carasso/carasso/mapdata/learn"
+)
+
+// maxSteps bounds the steps of a series.
+const maxSteps = 10_000
+
+// trendRoutes are the paths of what analysts ask over time.
+func (s *Server) trendRoutes(r chi.Router) {
+	r.Get("/v1/trends/speeds", s.getSpeedTrend)
+	r.Post("/v1/trends/speeds", s.getSpeedTrend)
+}
+
+// trendTime is how a question groups time.
+type trendTime struct {
+	from, to time.Time
+	by       learn.TimeBy
+	step     learn.Step
+	zone     *time.Location
+}
+
+// trendTime reads from, to, resolution and time_zone. by is taken from group_by.
+func (p *params) trendTime(now time.Time, by learn.TimeBy, longest time.Duration) trendTime {
+	t := trendTime{by: by, zone: p.zone("time_zone")}
+	t.from, t.to = p.period(now, 24*time.Hour, longest)
+	t.step = learn.Step(p.choice("resolution", string(learn.Hours), string(learn.FiveMinutes), string(learn.QuarterHours),
+		string(learn.Days), string(learn.Weeks), string(learn.CalendarMonths)))
+	if _, ok := p.get("resolution"); ok && by != learn.BySteps {
+		p.fail("resolution", "is given without steps to give it to", "group_by with time")
+	}
+	if p.err == nil && by == learn.BySteps {
+		n := 0
+		for at := t.step.Start(t.from.In(t.zone)); at.Before(t.to); at = t.step.Next(at) {
+			if n++; n > maxSteps {
+				p.fail("resolution", "makes more than 10000 steps of the range", "a coarser one, or a shorter range")
+				break
+			}
+		}
+	}
+	return t
+}
+
+func (p *params) zone(name string) *time.Location {
+	v, ok := p.get(name)
+	if !ok {
+		return time.UTC
+	}
+	zone, err := time.LoadLocation(v)
+	if err != nil || v == "Local" || len(v) > 64 {
+		p.fail(name, "is "+quote(v), "a time zone of the IANA data base, such as Europe/Andorra")
+		return time.UTC
+	}
+	return zone
+}
+
+// steps are the starts of the steps that a range touches.
+func (t *trendTime) steps() (starts []int64) {
+	for at := t.step.Start(t.from.In(t.zone)); at.Before(t.to); at = t.step.Next(at) {
+		starts = append(starts, at.UnixMilli())
+	}
+	return starts
+}
+
+// groupBy reads group_by: one way to group time and one to group roads, joined by a comma.
+func (p *params) groupBy(fallback string, roads ...string) (by learn.TimeBy, road string, names []string) {
+	v, ok := p.get("group_by")
+	if !ok {
+		v = fallback
+	}
+	expected := "one of time, hour_of_day, weekday, or one of " + strings.Join(roads, ", ") + ", or one of each joined by a comma"
+	for name := range strings.SplitSeq(v, ",") {
+		switch t := learn.TimeBy(name); {
+		case (t == learn.BySteps || t == learn.ByHour || t == learn.ByWeekday) && by == learn.WholeRange:
+			by = t
+		case slices.Contains(roads, name) && road == "":
+			road = name
+		default:
+			p.fail("group_by", "is "+quote(v), expected)
+			return by, road, nil
+		}
+		names = append(names, name)
+	}
+	return by, road, names
+}
+
+// timeKey is what a group says of its time: one of them, by the grouping.
+type timeKey struct {
+	Time      *time.Time `json:"time,omitempty"`
+	HourOfDay *int       `json:"hour_of_day,omitempty"`
+	Weekday   *int       `json:"weekday,omitempty"`
+}
+
+func newTimeKey(by learn.TimeBy, key int64) (k timeKey) {
+	n := int(key)
+	switch by {
+	case learn.BySteps:
+		t := time.UnixMilli(key).UTC()
+		k.Time = &t
+	case learn.ByHour:
+		k.HourOfDay = &n
+	case learn.ByWeekday:
+		k.Weekday = &n
+	case learn.WholeRange:
+	}
+	return k
+}
+
+// tagged answers with a document and a weak ETag of its content: a client that names it in If-None-Match is told 304.
+func (s *Server) tagged(f endpoint) http.HandlerFunc {
+	return s.answer(f, func(w http.ResponseWriter, r *http.Request, contentType string, doc any) {
+		body, err := json.Marshal(doc)
+		if err != nil {
+			s.deps.Logger.ErrorContext(r.Context(), "answer not encodable", "path", r.URL.Path, "error", err)
+			problem.Write(w, problem.New(problem.Internal, ""))
+			return
+		}
+		sum := sha256.Sum256(body)
+		etag := `W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+		w.Header().Set("ETag", etag)
+		w.Header().Set("Cache-Control", "private, no-cache")
+		if sameTag(r.Header.Values("If-None-Match"), etag) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		s.write(w, r, contentType, json.RawMessage(body))
+	})
+}
+
+// sameTag compares weakly, as If-None-Match does (RFC 9110, 13.1.2).
+func sameTag(headers []string, etag string) bool {
+	weak := func(t string) string { return strings.TrimPrefix(strings.TrimSpace(t), "W/") }
+	for _, h := range headers {
+		for t := range strings.SplitSeq(h, ",") {
+			if weak(t) == weak(etag) || strings.TrimSpace(t) == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}

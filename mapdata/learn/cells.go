@@ -1,0 +1,112 @@
+package learn
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Step is the width of the steps of a series.
+type Step string
+
+// The steps. Those from a day on follow the calendar of a time zone; weeks begin on Monday.
+const (
+	FiveMinutes    Step = "5min"
+	QuarterHours   Step = "15min"
+	Hours          Step = "hour"
+	Days           Step = "day"
+	Weeks          Step = "week"
+	CalendarMonths Step = "month"
+)
+
+// Start is the start of the step that t falls into, in t's time zone.
+func (s Step) Start(t time.Time) time.Time {
+	y, m, d := t.Date()
+	switch s {
+	case FiveMinutes:
+		return t.Truncate(Bucket)
+	case QuarterHours:
+		return t.Truncate(3 * Bucket)
+	case Hours:
+		// Not by Date: in the hour that a clock repeats, there would be two answers.
+		return t.Add(-time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second - time.Duration(t.Nanosecond()))
+	case Days:
+		return time.Date(y, m, d, 0, 0, 0, 0, t.Location())
+	case Weeks:
+		return time.Date(y, m, d-int(t.Weekday()+6)%7, 0, 0, 0, 0, t.Location())
+	default:
+		return time.Date(y, m, 1, 0, 0, 0, 0, t.Location())
+	}
+}
+
+// Next is the start of the step after the one that starts at t, in t's time zone.
+func (s Step) Next(t time.Time) time.Time {
+	y, m, d := t.Date()
+	switch s {
+	case FiveMinutes:
+		return t.Add(Bucket)
+	case QuarterHours:
+		return t.Add(3 * Bucket)
+	case Hours:
+		return t.Add(time.Hour)
+	case Days:
+		return time.Date(y, m, d+1, 0, 0, 0, 0, t.Location())
+	case Weeks:
+		return time.Date(y, m, d+7, 0, 0, 0, 0, t.Location())
+	default:
+		return time.Date(y, m+1, 1, 0, 0, 0, 0, t.Location())
+	}
+}
+
+// TimeBy is how times are grouped.
+type TimeBy string
+
+// The groupings of times, and the keys of their groups.
+const (
+	WholeRange TimeBy = ""            // not at all; 0
+	BySteps    TimeBy = "time"        // in steps; the step's start in ms since the epoch
+	ByHour     TimeBy = "hour_of_day" // 0 to 23
+	ByWeekday  TimeBy = "weekday"     // 1 (Monday) to 7, as ISO 8601 has it
+)
+
+// CellQuery asks for speeds by directed segment and group of time.
+type CellQuery struct {
+	From, To time.Time // of the buckets' starts, half-open
+	By       TimeBy
+	Step     Step           // of BySteps
+	Zone     *time.Location // of hours, days and all above; its name must be one of the IANA data base
+	// Ranges are half-open ranges of directed segments' ids, rising.
+	Ranges [][2]uint64
+	// Edges, unless 0, is the number of segments above After to answer, lowest first. Then cells come in order of
+	// segment and key, else in any.
+	After uint64
+	Edges int
+}
+
+// SpeedCell is the speeds on a directed segment in a group of time. Vehicles are not in the sum, because
+// bitmaps of several days can't be united.
+type SpeedCell struct {
+	Edge    uint64
+	Key     int64 // see TimeBy
+	AtLeast int   // distinct vehicles of the fullest UTC day: a lower bound of all
+	Sum     Speed
+}
+
+// MergeConcatenated adds encoded histograms, one after the other in src.
+func (b *SpeedBins) MergeConcatenated(src []byte) error {
+	for pos := 0; pos < len(src); {
+		bin := int(src[pos])
+		if bin >= SpeedBinCount {
+			return fmt.Errorf("%w: bin %d", ErrBins, bin)
+		}
+		pos++
+		c, n := binary.Uvarint(src[pos:])
+		if n <= 0 || c == 0 || c > math.MaxUint32 {
+			return fmt.Errorf("%w: count at byte %d", ErrBins, pos)
+		}
+		pos += n
+		b[bin] = saturate(uint64(b[bin]) + c)
+	}
+	return nil
+}
