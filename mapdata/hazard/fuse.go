@@ -170,38 +170,66 @@ func (f *fuser) empty(h telemetry.Hazard) {
 	clear(f.reports[h])
 }
 
+// lightsMinutes is how many minutes away, before or after, a report says half as much of what hazard lights mean.
+const lightsMinutes = 5
+
 // assignLights gives the hazard lights of moving vehicles to the category of their family
-// that most vehicles name; to Obstacle if none is named. Hard braking is what drivers do about any of them, whether they
-// name it or not, so it stands back where a vehicle's own lights bear out another name.
+// that is best borne out, above all in the minutes around; to Obstacle if none is named. Hard braking is what drivers do about any of
+// them, whether they name it or not, so it stands back where a vehicle's own lights bear out another name.
 func (f *fuser) assignLights() {
 	if !f.heard[warningLights] {
 		return
 	}
-	leader, most, named := telemetry.Obstacle, 0, false
-	for h := telemetry.HazardUnknown + 1; int(h) < categories; h++ { // HardBraking is the last
-		if !f.heard[h] || !related(h) {
+	var named [categories]bool // before lights are given to it
+	for h := range named {
+		named[h] = f.heard[h]
+	}
+	for i := range f.reports[warningLights] {
+		lights := &f.reports[warningLights][i]
+		if lights.signal == (learn.Vehicles{}) {
 			continue
 		}
-		n, strong := 0, false
-		for i := range f.reports[h] {
-			m := &f.reports[h][i]
-			n += m.reported().AtLeast()
-			strong = strong || m.strong != (learn.Vehicles{})
+		h := f.leader(i, &named)
+		if !f.heard[h] {
+			f.heard[h] = true
+			f.empty(h)
 		}
-		named = named || strong && h != telemetry.HardBraking
-		if n > most && (h != telemetry.HardBraking || !named) {
-			leader, most = h, n
-		}
-	}
-	if !f.heard[leader] {
-		f.heard[leader] = true
-		f.empty(leader)
-	}
-	for i := range f.reports[leader] {
-		m, lights := &f.reports[leader][i], &f.reports[warningLights][i]
-		m.signal.Merge(lights.signal)
+		m := &f.reports[h][i]
+		m.lights.Merge(lights.signal)
 		m.sumMS, m.n = m.sumMS+lights.sumMS, m.n+lights.n
 	}
+	for h := range f.reports {
+		if !f.heard[h] {
+			continue
+		}
+		for i := range f.reports[h] { // not before: lights don't say what lights mean
+			m := &f.reports[h][i]
+			m.signal.Merge(m.lights)
+		}
+	}
+}
+
+// leader is what hazard lights in minute i mean: the category with most weight of reports, of those named.
+func (f *fuser) leader(i int, named *[categories]bool) telemetry.Hazard {
+	leader, most, borneOut := telemetry.Obstacle, 0.0, false
+	for h := telemetry.HazardUnknown + 1; int(h) < categories; h++ { // HardBraking is the last
+		if !named[h] || !related(h) {
+			continue
+		}
+		w, weight, strong := &f.weights[h], 0.0, false
+		for k := range f.reports[h] {
+			m := &f.reports[h][k]
+			if by := m.weight(w); by > 0 {
+				weight += by * math.Exp2(-math.Abs(float64(k-i))/lightsMinutes)
+			}
+			strong = strong || m.strong != (learn.Vehicles{})
+		}
+		if weight > most && (h != telemetry.HardBraking || !borneOut) {
+			leader, most = h, weight
+		}
+		borneOut = borneOut || strong && h != telemetry.HardBraking
+	}
+	return leader
 }
 
 // excuse takes from those who passed a category of the family the ones who reported
@@ -242,7 +270,7 @@ func (f *fuser) judge(h telemetry.Hazard) (Finding, bool) {
 		if now := probability(odds); x.Published && now < p.End || !x.Published && now < 2*p.Prior {
 			x, day, fullest = Finding{}, learn.Vehicles{}, 0 // what was, is over
 		}
-		if reports == 0 && x.StartMS == 0 {
+		if reports == 0 && x.StartMS == 0 && odds <= logit(p.Prior) {
 			continue // the prior already says that nothing is there
 		}
 		odds = max(step(odds, w, m, reports, clean), logit(p.Prior))
@@ -284,7 +312,7 @@ func (f *fuser) judge(h telemetry.Hazard) (Finding, bool) {
 
 // step is the log-odds after a minute with votes, given those before it.
 func step(odds float64, w *weights, m *minute, reports, clean int) float64 {
-	seen := float64(m.strong.AtLeast())*w.strong + float64(m.signal.AtLeast())*w.signal + float64(m.event.AtLeast())*w.event
+	seen := m.weight(w)
 	unseen := float64(clean) * w.nothing
 	turned := seen - logChoose(reports+clean, reports) // reports and clean passes on two sides of a change
 	on, off := logShares(odds)

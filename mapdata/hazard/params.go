@@ -69,9 +69,10 @@ const MaxWindow = time.Hour
 // 3.3 at 20. Three clean passes weigh −8.8 and so leave less than End (0.15, −1.7); two mostly do, one does when
 // the last report is old.
 //
-// Road works have no raw signal but their signs, so events must suffice: On says that 76 % of the vehicles send one and
-// 20 % notice nothing (weights +2.4 and −1.5), the prior is lower (2·10⁻⁶: six events in a row publish), and End
-// higher, so that three clean passes end them too.
+// Road works have no raw signal but their sign, which a camera reads or does not: On says that 42 % of the vehicles report
+// event and sign, 17 % the sign alone, 35 % the event alone, and 6 % notice nothing (weights +7.7, +3.5, +1.6, −2.7). Two with both
+// publish, or one and any other soon after it, or three signs; where nobody reads signs six events in a row. They last: the longer
+// half-life lets reports of sparse traffic add up, as far as three clean passes can still end it.
 // One strong report of a wrong-way driver is published at once: its Off is what the matcher takes for one on a motorway
 // (10⁻⁷). Three or more on the same segment within the window are an error of the map or a diversion.
 func DefaultConfig() Config {
@@ -96,8 +97,8 @@ func DefaultConfig() Config {
 	set(telemetry.ReducedVisibility, 20*time.Minute, nil)
 	set(telemetry.ExceptionalWeather, 10*time.Minute, nil)
 	set(telemetry.HardBraking, 5*time.Minute, func(p *Params) { p.MinVehicles = 3 })
-	set(telemetry.RoadWorks, 10*time.Minute, func(p *Params) {
-		p.On, p.Prior, p.End, p.MinVehicles = Rates{Strong: 0.02, Signal: 0.02, Event: 0.76}, 2e-6, 0.35, 3
+	set(telemetry.RoadWorks, 20*time.Minute, func(p *Params) {
+		p.On, p.Prior = Rates{Strong: 0.42, Signal: 0.17, Event: 0.35}, 3e-4
 	})
 	set(telemetry.WrongWayDriver, 4*time.Minute, func(p *Params) {
 		p.Off = Rates{Strong: 1e-7, Signal: 0.005, Event: 0.07}

@@ -73,12 +73,13 @@ type traffic struct {
 	passes    map[int64]*learn.Vehicles // of the zone, by minute
 	all       []learn.Evidence          // a copy of each row, as deltas are stored
 	reports   float64                   // share of cars that report what they feel
+	reads     float64                   // share of cars that read the sign before road works
 	cars      uint64                    // pseudonyms given
 }
 
 func newTraffic(t testing.TB, seed uint64) *traffic {
 	s := newStreet(t)
-	return &traffic{street: s, r: rand.New(rand.NewPCG(seed, 1)), collector: New(s), passes: map[int64]*learn.Vehicles{}, reports: 0.7}
+	return &traffic{street: s, r: rand.New(rand.NewPCG(seed, 1)), collector: New(s), passes: map[int64]*learn.Vehicles{}, reports: 0.7, reads: 0.92}
 }
 
 // pass drives a new car, which enters the zone at a time and feels h there, HazardUnknown for
@@ -127,6 +128,9 @@ func (w *traffic) drive(t testing.TB, vehicle uint64, atMS int64, h, falsely tel
 		}
 		if i == 0 && h != telemetry.HazardUnknown && w.r.Float64() < w.reports {
 			d.Events = append(d.Events, telemetry.Event{T: s.T, Type: telemetry.HazardSeen, Hazard: h, ConfidencePermille: 800})
+		}
+		if i == 0 && h == telemetry.RoadWorks && w.r.Float64() < w.reads {
+			d.Events = append(d.Events, telemetry.Event{T: s.T, Type: telemetry.SignSeen, Sign: telemetry.RoadWorksSign, ConfidencePermille: 900})
 		}
 		if i == 1 && falsely != telemetry.HazardUnknown {
 			d.Events = append(d.Events, telemetry.Event{T: s.T, Type: telemetry.HazardSeen, Hazard: falsely, ConfidencePermille: 600})
