@@ -66,6 +66,9 @@ func (s *Simulation) target(c *car, arc int32) float32 {
 // drive moves the car on by dt seconds, at most about one, to ms. It reports whether it
 // arrived; then it is at its destination.
 func (s *Simulation) drive(c *car, dt float32, ms int64) (arrived bool) {
+	if c.hazard != telemetry.HazardUnknown && s.world.hazard(c.arc, ms) == telemetry.HazardUnknown {
+		c.hazard = telemetry.HazardUnknown // it is over, though the road may be long
+	}
 	a := &s.net.arcs[c.arc]
 	next := s.routes.leave(c.destination, a.to)
 	exit := float32(arriveMPS)

@@ -136,7 +136,7 @@ func sine(turns float64) float64 {
 const hazardReported = 0.7
 
 // falseHazards are what is reported where nothing is wrong.
-var falseHazards = [...]telemetry.Hazard{telemetry.SlipperyRoad, telemetry.Obstacle, telemetry.SlipperyRoad, telemetry.ReducedVisibility, telemetry.HardBraking}
+var falseHazards = [...]telemetry.Hazard{telemetry.SlipperyRoad, telemetry.Obstacle, telemetry.SlipperyRoad, telemetry.ReducedVisibility, telemetry.HardBraking, telemetry.RoadWorks}
 
 // feelHazard reports at ms what is wrong on the arc just entered, or nothing, or something
 // that is not.
@@ -151,6 +151,18 @@ func (s *Simulation) feelHazard(c *car, ms int64) {
 	if c.rng.chance(hazardReported) {
 		s.event(c, ms, telemetry.Event{Type: telemetry.HazardSeen, Hazard: c.hazard, ConfidencePermille: uint16(650 + c.rng.intn(340))})
 	}
+	if c.hazard == telemetry.RoadWorks {
+		s.seeWorks(c, ms)
+	}
+}
+
+// seeWorks lets the camera read the sign that stands before road works (A, 15 of the Vienna Convention on Road
+// Signs and Signals), as well as it reads any other; a broken one reads none.
+func (s *Simulation) seeWorks(c *car, ms int64) {
+	if c.fault != 0 && s.faults[c.fault-1].kind == BrokenCamera || !c.rng.chance(signRight) {
+		return
+	}
+	s.event(c, ms, telemetry.Event{Type: telemetry.SignSeen, Sign: telemetry.RoadWorksSign, ConfidencePermille: uint16(850 + c.rng.intn(140))})
 }
 
 // event adds to the batch in the making what the car noticed at ms. A batch holds at most

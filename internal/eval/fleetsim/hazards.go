@@ -208,6 +208,9 @@ func (r *run) scoreSpell(a arm, x *spell, on []*publication, s *hazardScore) {
 		return
 	}
 	third := clean[enoughCars-1]
+	if r.everywhere(x.category, third) {
+		return // it is not over: all other roads have it now
+	}
 	s.dueGone++
 	last := p
 	for _, o := range on { // it may have gone and come back
@@ -251,7 +254,7 @@ func (r *run) explain(p *publication, s *hazardScore) {
 		return
 	}
 	s.places++
-	if r.everywhere(p) {
+	if r.everywhere(p.category, p.fromMS) {
 		s.everywhere++
 		return
 	}
@@ -303,12 +306,12 @@ func (r *run) describe(p *publication) string {
 // The rain, in percent, from which on it is exceptional: wipers go fast.
 const heavyPercent = 60
 
-// everywhere reports whether the weather has lately been what a publication warns of: not
+// everywhere reports whether the weather has lately been what a category warns of: not
 // whether it is about to be.
-func (r *run) everywhere(p *publication) bool {
-	for ms := weatherTime(p.fromMS - explainedMS); ms <= p.fromMS; ms += weatherMS {
+func (r *run) everywhere(h telemetry.Hazard, atMS int64) bool {
+	for ms := weatherTime(atMS - explainedMS); ms <= atMS; ms += weatherMS {
 		w := r.weather[ms]
-		if p.category == telemetry.ReducedVisibility && w.fog || p.category == telemetry.ExceptionalWeather && w.rainPercent > heavyPercent {
+		if h == telemetry.ReducedVisibility && w.fog || h == telemetry.ExceptionalWeather && w.rainPercent > heavyPercent {
 			return true
 		}
 	}

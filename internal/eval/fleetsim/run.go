@@ -148,6 +148,12 @@ type item struct {
 	truth   []fleet.Truth
 }
 
+// What a car was on before its first sample of a trip.
+const (
+	placed   = -1 // nothing: it was put somewhere on its road
+	departed = -2 // the end of its last trip: it enters what it is on now
+)
+
 // tickMS is how much simulated time is learned from at once; what is published is looked at
 // after each.
 const tickMS = 1000
@@ -159,9 +165,9 @@ func (r *run) drive(ctx context.Context, s session) error {
 		return err
 	}
 	r.enter(sim, s)
-	last := make([]int32, r.cfg.Cars) // the arc that each car was on; -1 = unknown
+	last := make([]int32, r.cfg.Cars) // the arc that each car was on
 	for i := range last {
-		last[i] = -1
+		last[i] = placed
 	}
 	var ready, next []*item
 	var free []*item
@@ -269,7 +275,7 @@ func (r *run) take(sim *fleet.Simulation, s session, last []int32, it *item) boo
 		if r.ground.network.WrongWay(t.Arc) {
 			r.wrong[edge] = append(r.wrong[edge], real)
 		}
-		if was >= 0 {
+		if was != placed {
 			if z, ok := r.zones[t.Arc]; ok {
 				h, since, until := sim.HazardAt(t.Arc, real)
 				r.pass(s.number, z, edge, entry{vehicle: u.Vehicle, bad: it.bad, ms: real, arrivedMS: u.DueMS, alarm: alarm}, h, since, until)
@@ -284,7 +290,7 @@ func (r *run) take(sim *fleet.Simulation, s session, last []int32, it *item) boo
 		}
 	}
 	if u.Batch.Trip.Final {
-		last[u.Vehicle] = -1
+		last[u.Vehicle] = departed
 	}
 	return true
 }
