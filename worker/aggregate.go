@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/carasso/carasso/mapdata/learn"
@@ -16,6 +17,7 @@ type aggregate struct {
 	health  []learn.HealthRow
 	learned learner
 	dirty   [numLayers]dirtyTiles
+	on      []road.Edge // what the speeds of the samples of the drive in hand count for
 
 	batches   int
 	untrusted int   // of them, whose positions can't be trusted
@@ -66,6 +68,8 @@ func (a *aggregate) add(ctx context.Context, w *work, envelopes []int, liveFrom 
 				continue
 			}
 			drive := a.learned.take(w, b)
+			a.on = slices.Grow(a.on[:0], len(drive.Samples))[:len(drive.Samples)]
+			learn.Approaches(drive, a.on)
 			trusted := learn.Trust(drive) >= learn.TrustEnough
 			if !trusted {
 				a.untrusted++
@@ -105,10 +109,11 @@ func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64, trus
 			}
 		}
 		countHealth(h, s, edge)
-		if edge == 0 || s.Has&telemetry.HasSpeed == 0 || !trusted || w.matches[i].WrongWay {
+		on := a.on[i-b.s0]
+		if on == 0 || s.Has&telemetry.HasSpeed == 0 || !trusted || w.matches[i].WrongWay {
 			continue
 		}
-		if key := (speedKey{learn.MinuteStart(s.T), edge}); row < 0 || key != at {
+		if key := (speedKey{learn.MinuteStart(s.T), on}); row < 0 || key != at {
 			at, row = key, a.speedRow(key)
 		}
 		// The pseudonym is of the first counted sample's day: on another day it would make one
@@ -119,7 +124,7 @@ func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64, trus
 			a.speeds[row].AddUnseen(s.SpeedCMPS)
 		}
 		if s.T >= liveFrom {
-			dirty.add(edge.Quadkey(), acceptedMS, s.T)
+			dirty.add(on.Quadkey(), acceptedMS, s.T)
 		}
 	}
 	a.addEvents(w, b)

@@ -15,6 +15,7 @@ type car struct {
 	offlineUntil int64 // ms
 	simulated    int64 // ms: the last instant it drove to
 	arc          int32
+	approach     int32 // the arc by which it came to the junction at its arc's start; -1 = none
 	piece        int32 // of the arc's shape, where it is
 	trip         uint32
 	batches      uint32
@@ -130,10 +131,18 @@ func (s *Simulation) mistake(c *car, node, next int32) int32 {
 // enter puts the car at the start of an arc and lets it see what stands there.
 func (s *Simulation) enter(c *car, arc int32, ms int64) {
 	was := c.arc
-	c.arc, c.piece = arc, 0
+	c.arc, c.approach, c.piece = arc, was, 0
 	c.hazard = s.world.hazard(arc, ms)
 	s.seeSign(c, was, arc, ms)
 	s.feelHazard(c, ms)
+}
+
+// on is the arc that a speed counts for: within a junction the one that led to it.
+func (s *Simulation) on(c *car) int32 {
+	if c.approach >= 0 && c.offsetM < float32(s.net.arcs[c.arc].junctionCM)/100 && !s.net.WrongWay(c.approach) {
+		return c.approach
+	}
+	return c.arc
 }
 
 // position is where the car really is, and its heading in 0.01°.
@@ -163,7 +172,7 @@ func (s *Simulation) depart(c *car, ms int64) {
 	c.destination = uint16(d)
 	c.tripStart, c.parkedUntil = ms, 0
 	c.trip++
-	c.leadIn = 0
+	c.leadIn, c.approach = 0, -1
 	c.hazard = telemetry.HazardUnknown
 }
 

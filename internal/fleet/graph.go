@@ -30,7 +30,7 @@ func NewNetwork(g *road.Graph) (*Network, error) {
 		}
 		roads = append(roads, RoadSpec{
 			Edge: uint64(g.Edge(i)), From: int32(g.Source(i)), To: int32(g.Target(i)), Shape: shape,
-			LimitKMH: int(limit), FreeKMH: max(g.FreeKMH(i), 5), Weight: traffic(g.Class(i)), NotTo: notTo,
+			LimitKMH: int(limit), FreeKMH: max(g.FreeKMH(i), 5), Weight: traffic(g.Class(i)), JunctionM: g.JunctionM(i), NotTo: notTo,
 			Stretch: stretch(&segment, limit), Usual: usual,
 			Main:   g.Class(i) <= road.SecondaryLink && g.Class(i) != road.UnknownClass,
 			OneWay: !g.Allowed(i.Reverse()) && g.Class(i) <= road.TertiaryLink && g.Flags(i)&road.Roundabout == 0,

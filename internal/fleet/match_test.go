@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/match"
 	"github.com/carasso/carasso/mapdata/osm"
 	"github.com/carasso/carasso/mapdata/road"
@@ -67,20 +68,21 @@ func TestTolerancesHoldForTheMatcher(t *testing.T) {
 	m := match.New(oneMap{&road.Partition{Graph: g}})
 	truth, found := make([]speedSum, n.Arcs()), make([]speedSum, n.Arcs())
 	var sent, counted int64
-	results := make([]match.Result, cfg.BatchSize)
+	results, on := make([]match.Result, cfg.BatchSize), make([]road.Edge, cfg.BatchSize)
 	err = Generate(cfg, n, fixtureStart, 15_000, func(u *Upload) error {
 		if err := m.Match(t.Context(), u.Batch.Samples, results); err != nil {
 			return err
 		}
+		learn.Approaches(&learn.Drive{Matches: results[:len(u.Batch.Samples)], Path: m.Path()}, on)
 		for i, tr := range u.Truth {
 			sent++
-			truth[tr.Arc].n++
-			truth[tr.Arc].sumCMPS += int64(tr.SpeedCMPS)
+			truth[tr.On].n++
+			truth[tr.On].sumCMPS += int64(tr.SpeedCMPS)
 			if !results[i].OK {
 				continue
 			}
 			counted++
-			if arc, ok := arcOf[results[i].Edge]; ok {
+			if arc, ok := arcOf[on[i]]; ok {
 				found[arc].n++
 				found[arc].sumCMPS += int64(tr.SpeedCMPS)
 			}

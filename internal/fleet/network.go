@@ -18,6 +18,8 @@ type RoadSpec struct {
 	FreeKMH  float64     // what an unhindered car drives: the limit, or what is usual on the class; > 0
 	Weight   float64     // traffic of the class per metre; > 0
 	NotTo    []uint64    // edges that must not be turned into from its end
+	// JunctionM is how far the junction at its start reaches into it, m: a speed within counts for the road before.
+	JunctionM float64
 
 	// What follows is for the truth that differs from the map, see Config; zero is usable.
 	Stretch uint64   // roads of a stretch have the same limits, wrong or right; 0 = alone, with its reverse
@@ -61,7 +63,7 @@ type arc struct {
 	headingIn      uint16 // 0.01°, of the first and the last piece
 	headingOut     uint16
 	limitKMH       uint16
-	_              uint16
+	junctionCM     uint16
 }
 
 // spec is what the truth of an arc is made of.
@@ -158,7 +160,7 @@ func (n *Network) addWrongWays(roads []RoadSpec, renumber []int32) {
 }
 
 func (n *Network) addArc(r *RoadSpec, from, to int32) *arc {
-	a := arc{from: from, to: to, point: int32(len(n.points)), limitKMH: uint16(min(max(r.LimitKMH, 0), 300))}
+	a := arc{from: from, to: to, point: int32(len(n.points)), limitKMH: uint16(min(max(r.LimitKMH, 0), 300)), junctionCM: uint16(min(max(r.JunctionM, 0), 100) * 100)}
 	a.freeMPS = float32(r.FreeKMH / 3.6)
 	perLon := geo.Scale(r.Shape[len(r.Shape)/2].LatE7)
 	a.metresPerLonE7 = float32(perLon)

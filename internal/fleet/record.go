@@ -62,8 +62,8 @@ func (r *record) accept(id telemetry.BatchID, vehicle int, truth []Truth) {
 			r.astray++
 			continue
 		}
-		sums[t.Arc].n++
-		sums[t.Arc].sumCMPS += int64(t.SpeedCMPS)
+		sums[t.On].n++
+		sums[t.On].sumCMPS += int64(t.SpeedCMPS)
 	}
 }
 

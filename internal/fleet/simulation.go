@@ -50,7 +50,8 @@ type Simulation struct {
 // Truth is what a counted sample should be counted as.
 type Truth struct {
 	TimeMS    int64  // event time, Unix ms
-	Arc       int32  // of the Network
+	Arc       int32  // of the Network: where the vehicle really is
+	On        int32  // the arc that the speed counts for: in a junction the one that led to it
 	SpeedCMPS uint16 // as reported
 	Astray    bool   // the vehicle's position is not to be trusted: it may be counted elsewhere
 }
@@ -204,7 +205,7 @@ func (s *Simulation) driveOn(c *car, due, ms int64) (arrived bool) {
 		c.simulated = at
 		s.sample(c, at, brake)
 		o := &s.batch.Samples[len(s.batch.Samples)-1]
-		s.truth = append(s.truth, Truth{TimeMS: o.T, Arc: c.arc, SpeedCMPS: o.SpeedCMPS, Astray: astray})
+		s.truth = append(s.truth, Truth{TimeMS: o.T, Arc: c.arc, On: s.on(c), SpeedCMPS: o.SpeedCMPS, Astray: astray})
 	}
 	return arrived
 }

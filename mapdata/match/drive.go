@@ -33,6 +33,14 @@ func (l *leg) forbids(next road.Edge) bool {
 	return l.part.Forbids(l.index, next) && float64(l.to) >= l.part.LengthM(l.index)
 }
 
+// junctionM is Step.JunctionM of a leg that is driven after another.
+func (l *leg) junctionM() float32 {
+	if l.from > 0 {
+		return 0
+	}
+	return float32(l.part.JunctionM(l.index))
+}
+
 // keepSteps is the longest path whose memory is kept for the next batch.
 const keepSteps = 1 << 14
 
@@ -128,6 +136,7 @@ func (d *drive) move(leg int, offset float32, t int64) {
 		d.path = append(d.path, Step{
 			Edge: next.edge, FromM: next.from, ToM: next.from, EnterMS: s.LeaveMS, LeaveMS: s.LeaveMS, WrongWay: next.wrong,
 			Forbidden: forbidden,
+			JunctionM: next.junctionM(),
 		})
 	}
 	d.at, d.offset, d.t = leg, max(offset, d.offset), t

@@ -23,4 +23,7 @@ type Step struct {
 	Break            bool    // the first of a chain
 	WrongWay         bool    // driven against a one-way road
 	Forbidden        bool    // entered by a turn that the map forbids
+	// JunctionM is how far from the edge's start the junction reaches that it was entered by;
+	// 0 if none was, or if the vehicle turned round on the way or was not seen before.
+	JunctionM float32
 }

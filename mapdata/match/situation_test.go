@@ -566,3 +566,29 @@ func TestManyEquallyFar(t *testing.T) {
 		}
 	}
 }
+
+// TestJunctionOfAStep: how far the junction reaches by which a road was entered is known where
+// more than two roads meet, and never more than half of the road.
+func TestJunctionOfAStep(t *testing.T) {
+	w := build(t,
+		line{name: "in", at: []xy{{0, 0}, {300, 0}}},
+		line{name: "side", at: []xy{{300, 0}, {300, 200}}, oneWay: true},
+		line{name: "short", at: []xy{{300, 0}, {312, 0}}},
+		line{name: "up", at: []xy{{312, 0}, {312, 200}}, oneWay: true},
+		line{name: "on", at: []xy{{312, 0}, {600, 0}}},
+		line{name: "further", at: []xy{{600, 0}, {900, 0}}},
+	)
+	m := run(t, w, ride{course: []xy{{0, 0}, {900, 0}}, speed: 15}.samples())
+	want := []struct {
+		name string
+		m    float64
+	}{{"in", 0}, {"short", 6}, {"on", 10}, {"further", 0}}
+	if len(m.path) != len(want) {
+		t.Fatalf("%d steps, want %d", len(m.path), len(want))
+	}
+	for i, s := range m.path {
+		if w.name(s.Edge) != want[i].name || math.Abs(float64(s.JunctionM)-want[i].m) > 0.1 {
+			t.Errorf("step %d on %q: the junction reaches %.1f m, want %q and %.0f", i, w.name(s.Edge), s.JunctionM, want[i].name, want[i].m)
+		}
+	}
+}

@@ -262,15 +262,16 @@ func (r *run) take(sim *fleet.Simulation, s session, last []int32, it *item) boo
 		if sim.Fault(u.Vehicle) == fleet.SkewedClock {
 			real = min(max(u.DueMS, startMS), startMS+s.length.Milliseconds()-1)
 		}
-		w := int(t.Arc)*r.windows + base + int(min(max(real-startMS, 0), s.length.Milliseconds()-1)/windowMS)
-		r.driven[w].n++
-		r.driven[w].sumCMPS += int64(t.SpeedCMPS)
+		w := base + int(min(max(real-startMS, 0), s.length.Milliseconds()-1)/windowMS)
+		driven := &r.driven[int(t.On)*r.windows+w]
+		driven.n++
+		driven.sumCMPS += int64(t.SpeedCMPS)
 		was := last[u.Vehicle]
 		if was == t.Arc {
 			continue
 		}
 		last[u.Vehicle] = t.Arc
-		r.visits[w]++
+		r.visits[int(t.Arc)*r.windows+w]++
 		edge := road.Edge(r.ground.network.Edge(t.Arc))
 		if r.ground.network.WrongWay(t.Arc) {
 			r.wrong[edge] = append(r.wrong[edge], real)

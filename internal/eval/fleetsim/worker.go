@@ -2,6 +2,7 @@ package fleetsim
 
 import (
 	"context"
+	"slices"
 
 	"github.com/carasso/carasso/mapdata/hazard"
 	"github.com/carasso/carasso/mapdata/learn"
@@ -25,6 +26,7 @@ type worker struct {
 	windows int
 	matcher *match.Matcher
 	results []match.Result
+	on      []road.Edge // what speeds count for
 	limits  learn.Collector
 	errors  learn.Collector
 	hazards learn.Collector
@@ -123,19 +125,21 @@ func (w *worker) one(ctx context.Context, it *item, startMS int64, window int) e
 
 // speed adds up speeds and passes.
 func (w *worker) speed(d *learn.Drive, class int, startMS int64, window int) {
+	w.on = slices.Grow(w.on[:0], len(d.Samples))[:len(d.Samples)]
+	learn.Approaches(d, w.on)
 	for i := d.LeadIn; i < len(d.Samples); i++ {
-		o, m := &d.Samples[i], &d.Matches[i]
+		o, m, on := &d.Samples[i], &d.Matches[i], w.on[i]
 		if !m.OK || m.WrongWay || o.Has&telemetry.HasSpeed == 0 {
 			continue
 		}
 		minute := learn.MinuteStart(o.T)
 		list := w.passes[class]
-		if n := len(list); n == 0 || list[n-1].edge != m.Edge || list[n-1].minuteMS != minute {
-			p := pass{edge: m.Edge, minuteMS: minute}
+		if n := len(list); n == 0 || list[n-1].edge != on || list[n-1].minuteMS != minute {
+			p := pass{edge: on, minuteMS: minute}
 			p.vehicles.Add(d.Vehicle)
 			w.passes[class] = append(list, p)
 		}
-		k := edgeDay{m.Edge, d.DayMS}
+		k := edgeDay{on, d.DayMS}
 		day := w.days[class][k]
 		if day == nil {
 			day = &dayPass{}
@@ -143,7 +147,7 @@ func (w *worker) speed(d *learn.Drive, class int, startMS int64, window int) {
 		}
 		day.N++
 		day.Vehicles.Add(d.Vehicle)
-		at, ok := w.graph.Find(m.Edge)
+		at, ok := w.graph.Find(on)
 		if !ok {
 			continue
 		}

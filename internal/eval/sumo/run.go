@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/carasso/carasso/internal/eval"
 	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/match"
 	"github.com/carasso/carasso/mapdata/road"
 	"github.com/carasso/carasso/telemetry"
@@ -182,7 +184,8 @@ type outcome struct {
 	rate  float64 // points a second and worker, lead-in included
 	speed *speeds // of all matched samples
 	wrong map[confusion]int64
-	// noJunction is of those that are not in a junction in truth.
+	plain *speeds // the same, each sample counted for the road that it was matched to,
+	// and noJunction without those that are in a junction in truth.
 	noJunction *speeds
 }
 
@@ -198,13 +201,13 @@ func (s *set) match(ctx context.Context, cfg *Config, m mode) (*outcome, error) 
 	workers := max(cfg.Workers, 1)
 	var next, points, nanos atomic.Int64
 	wrong := make([]map[confusion]int64, workers)
-	parts, edgeParts := make([]*speeds, workers), make([]*speeds, workers)
+	parts, plainParts, edgeParts := make([]*speeds, workers), make([]*speeds, workers), make([]*speeds, workers)
 	g, ctx := errgroup.WithContext(ctx)
 	for w := range workers {
-		parts[w], edgeParts[w] = newSpeeds(), newSpeeds()
+		parts[w], plainParts[w], edgeParts[w] = newSpeeds(), newSpeeds(), newSpeeds()
 		wrong[w] = map[confusion]int64{}
 		g.Go(func() error {
-			d := driver{set: s, cfg: cfg, mode: m, matcher: match.New(s.store), speeds: parts[w], noJunction: edgeParts[w], wrong: wrong[w]}
+			d := driver{set: s, cfg: cfg, mode: m, matcher: match.New(s.store), speeds: parts[w], plain: plainParts[w], noJunction: edgeParts[w], wrong: wrong[w]}
 			defer func() { points.Add(d.points); nanos.Add(int64(d.took)) }()
 			for {
 				i := int(next.Add(1)) - 1
@@ -220,12 +223,13 @@ func (s *set) match(ctx context.Context, cfg *Config, m mode) (*outcome, error) 
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	o.speed, o.noJunction, o.wrong = newSpeeds(), newSpeeds(), map[confusion]int64{}
+	o.speed, o.plain, o.noJunction, o.wrong = newSpeeds(), newSpeeds(), newSpeeds(), map[confusion]int64{}
 	for w := range parts {
 		for k, n := range wrong[w] {
 			o.wrong[k] += n
 		}
 		o.speed.merge(parts[w])
+		o.plain.merge(plainParts[w])
 		o.noJunction.merge(edgeParts[w])
 	}
 	for i := range o.cars {
@@ -251,8 +255,10 @@ type driver struct {
 	speeds  *speeds
 	samples []telemetry.Sample
 
+	plain      *speeds
 	noJunction *speeds
 	out        []match.Result
+	on         []road.Edge // what a sample's speed counts for
 	points     int64
 	took       time.Duration
 	wrong      map[confusion]int64
@@ -274,12 +280,15 @@ func (d *driver) drive(ctx context.Context, place int, c *carOutcome) error {
 			return err
 		}
 		d.took += time.Since(start)
+		d.on = slices.Grow(d.on[:0], len(out))[:len(out)]
+		learn.Approaches(&learn.Drive{Samples: d.samples[from:end], Matches: out, Path: d.matcher.Path()}, d.on)
 		d.points += int64(end - from)
 		for k := at; k < end; k++ {
 			r := &out[k-from]
 			if r.OK {
 				c.matched[k] = r.Edge
-				d.speeds.add(r.Edge, &d.samples[k], uint64(place)+1)
+				d.speeds.add(d.on[k-from], &d.samples[k], uint64(place)+1)
+				d.plain.add(r.Edge, &d.samples[k], uint64(place)+1)
 				if d.name[car.Rows[k].Edge] != "" {
 					d.noJunction.add(r.Edge, &d.samples[k], uint64(place)+1)
 				}
