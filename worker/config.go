@@ -40,6 +40,8 @@ type Config struct {
 	RetryMin, RetryMax time.Duration
 	// DeadInterval is the pause between looks at the dead-letter queue. Default 10 s.
 	DeadInterval time.Duration
+	// RedriveInterval is the pause between looks for requests to redrive. Default 1 s.
+	RedriveInterval time.Duration
 	// MaxEnvelope bounds an envelope's size after decompression. Default 64 MiB.
 	MaxEnvelope int
 	// Past and Ahead bound the event times and batch ids that can be stored, around now; they
@@ -68,6 +70,7 @@ func (c Config) withDefaults() Config {
 	c.RetryMin = cmp.Or(c.RetryMin, 100*time.Millisecond)
 	c.RetryMax = cmp.Or(c.RetryMax, 5*time.Second)
 	c.DeadInterval = cmp.Or(c.DeadInterval, 10*time.Second)
+	c.RedriveInterval = cmp.Or(c.RedriveInterval, time.Second)
 	c.MaxEnvelope = cmp.Or(c.MaxEnvelope, 64<<20)
 	c.Past = cmp.Or(c.Past, 7*24*time.Hour+12*time.Hour)
 	c.Ahead = cmp.Or(c.Ahead, 24*time.Hour)
@@ -98,6 +101,7 @@ func (c Config) Validate() error {
 		{"RetryMin", int64(c.RetryMin), 1, int64(c.RetryMax)},
 		{"RetryMax", int64(c.RetryMax), 1, int64(time.Minute)},
 		{"DeadInterval", int64(c.DeadInterval), 1, int64(time.Hour)},
+		{"RedriveInterval", int64(c.RedriveInterval), 1, int64(time.Hour)},
 		{"MaxEnvelope", int64(c.MaxEnvelope), 1 << 10, 1 << 30},
 		{"Past", int64(c.Past), int64(time.Minute), int64(7*24*time.Hour + 23*time.Hour)},
 		{"Ahead", int64(c.Ahead), 1, int64(47 * time.Hour)},

@@ -112,30 +112,8 @@ func (f *flusher) try(ctx context.Context, w *work, envelopes []int) (res result
 		return res, nil // nothing but redelivered envelopes
 	}
 
-	step(StepArchive)
-	var object []byte
-	m := ledger.Flush{
-		Worker: f.cfg.Name, Batches: f.sums.batches, Samples: f.sums.samples, TMin: f.sums.tMin, TMax: f.sums.tMax,
-		MapVersion: f.mapVersion(),
-	}
-	if m.Batches > 0 {
-		if f.archive == nil {
-			if f.archive, err = newArchiver(); err != nil {
-				return res, err
-			}
-		}
-		if object, err = f.archive.encode(w, envelopes); err != nil {
-			return res, err
-		}
-		m.ObjectKey, m.ObjectBytes = f.archiveKey(), int64(len(object))
-		res.bytes = len(object)
-	}
-	step(StepPut)
-	if err := f.put(ctx, w, envelopes, m.ObjectKey, object, quarantine); err != nil {
-		return res, err
-	}
-	step(StepStore)
-	if err := f.store(ctx, tx); err != nil {
+	m, err := f.keep(ctx, tx, w, envelopes, quarantine, step, &res)
+	if err != nil {
 		return res, err
 	}
 	step(StepSettle)
@@ -144,6 +122,34 @@ func (f *flusher) try(ctx context.Context, w *work, envelopes []int) (res result
 	}
 	step(StepCommit)
 	return res, tx.Commit(ctx, m)
+}
+
+// keep archives the fresh batches, stores the objects and what was summed up, and returns the manifest's entry.
+func (f *flusher) keep(ctx context.Context, tx Tx, w *work, envelopes []int, quarantine []ledger.Quarantined, step func(Step), res *result) (m ledger.Flush, err error) {
+	step(StepArchive)
+	var object []byte
+	m = ledger.Flush{
+		Worker: f.cfg.Name, Batches: f.sums.batches, Samples: f.sums.samples, TMin: f.sums.tMin, TMax: f.sums.tMax,
+		MapVersion: f.mapVersion(),
+	}
+	if m.Batches > 0 {
+		if f.archive == nil {
+			if f.archive, err = newArchiver(); err != nil {
+				return m, err
+			}
+		}
+		if object, err = f.archive.encode(w, envelopes); err != nil {
+			return m, err
+		}
+		m.ObjectKey, m.ObjectBytes = f.archiveKey(), int64(len(object))
+		res.bytes = len(object)
+	}
+	step(StepPut)
+	if err := f.put(ctx, w, envelopes, m.ObjectKey, object, quarantine); err != nil {
+		return m, err
+	}
+	step(StepStore)
+	return m, f.store(ctx, tx)
 }
 
 // steps reports the beginning of steps, and observes how long the one before took.
@@ -205,7 +211,7 @@ func (f *flusher) claim(ctx context.Context, tx Tx, w *work, envelopes []int) er
 		e := &w.envelopes[i]
 		for j := e.first; j < e.last; j++ {
 			w.batches[j].fresh = false
-			if e.fresh && e.bad == nil {
+			if e.fresh && e.bad == nil && !w.batches[j].settled {
 				f.claims = append(f.claims, claimed{w.batches[j].claim, int32(j)})
 			}
 		}
@@ -280,10 +286,12 @@ func (e *envelope) outcome(w *work) ledger.Envelope {
 	}
 	for i := e.first; i < e.last; i++ {
 		b := &w.batches[i]
-		if b.fresh {
+		switch {
+		case b.settled:
+		case b.fresh:
 			o.Archived++
 			o.ArchivedSamples += uint32(b.n())
-		} else {
+		default:
 			o.Duplicate++
 			o.DuplicateSamples += uint32(b.n())
 		}

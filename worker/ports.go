@@ -73,6 +73,29 @@ type Tx interface {
 	Rollback(ctx context.Context)
 }
 
+// Redrives are the requests to try once more what is in quarantine. Safe for concurrent use.
+type Redrives interface {
+	// PendingRedrives lists the objects that pending requests are about, up to most, longest waiting first.
+	PendingRedrives(ctx context.Context, most int) (objectKeys []string, err error)
+}
+
+// RedriveTx is the database's side of a redrive: a flush's transaction with what is to be tried again locked in it.
+type RedriveTx interface {
+	Tx
+	// LockRedrives returns the pending requests about an object, none if another worker was faster. It comes first.
+	LockRedrives(ctx context.Context, objectKey string) ([]ledger.RedriveRequest, error)
+	// StillQuarantined is how much of an envelope the ledger has as quarantined; known is false if it does not have
+	// the envelope at all.
+	StillQuarantined(ctx context.Context, h *telemetry.Header) (left ledger.Count, known bool, err error)
+	// Redriven enters the requests' results and moves what they moved in the ledger: adjusted is nil for nothing.
+	Redriven(ctx context.Context, adjusted *ledger.Adjustment, results []ledger.RedriveResult) error
+}
+
+// StoredObjects reads objects back: what is in quarantine. Get of an absent one is fs.ErrNotExist.
+type StoredObjects interface {
+	Get(ctx context.Context, key string) ([]byte, error)
+}
+
 // ProjectorStore is the database's side of a Projector. Safe for concurrent use.
 type ProjectorStore interface {
 	// Now is the database's clock.

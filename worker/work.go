@@ -66,6 +66,7 @@ type batch struct {
 	leadIn   int32
 	kind     int32
 	final    bool
+	settled  bool // not the flush's concern: what became of it is in the ledger
 	fresh    bool // set by the flush: claimed by it
 }
 

@@ -24,13 +24,18 @@ import (
 	"github.com/carasso/carasso/mapdata/learn"
 )
 
-// Deps is what a Worker works with. All but Dead and NewCollectors are required.
+// Deps is what a Worker works with. All but Dead, Redrives and NewCollectors are required.
 type Deps struct {
 	Queue   Queue
 	Dead    DeadLetters // nil: nobody looks after dead letters here
 	Objects Objects
 	// Begin begins a flush's transaction.
 	Begin func(ctx context.Context) (Tx, error)
+	// Redrives, Quarantine and BeginRedrive let the worker try again what is in quarantine; without the first
+	// nobody does here.
+	Redrives     Redrives
+	Quarantine   StoredObjects
+	BeginRedrive func(ctx context.Context) (RedriveTx, error)
 	// NewMatcher makes a matcher; each pipeline has its own.
 	NewMatcher func() Matcher
 	// NewCollectors makes the learners; each pipeline has its own. nil: nothing is learned but speeds.
@@ -46,6 +51,7 @@ type Worker struct {
 	cfg       Config
 	pipelines []*pipeline
 	dead      *undertaker
+	redrives  *redriver
 }
 
 // New makes a Worker; Run starts it.
@@ -75,6 +81,18 @@ func New(cfg Config, d Deps) (*Worker, error) {
 			return nil, err
 		}
 		w.dead = &undertaker{cfg: &w.cfg, queue: d.Dead, prepare: w.preparer(d, m), flush: f, m: m, log: d.Logger}
+	}
+	if d.Redrives != nil {
+		if d.Quarantine == nil || d.BeginRedrive == nil {
+			return nil, errors.New("worker: Redrives needs Quarantine and BeginRedrive")
+		}
+		f, err := w.flusher(d, m)
+		if err != nil {
+			return nil, err
+		}
+		w.redrives = &redriver{
+			cfg: &w.cfg, store: d.Redrives, objects: d.Quarantine, begin: d.BeginRedrive, prepare: w.preparer(d, m), flush: f, m: m, log: d.Logger,
+		}
 	}
 	return w, nil
 }
@@ -125,6 +143,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	if w.dead != nil {
 		work.Go(func() { w.dead.run(ctx, hard) })
+	}
+	if w.redrives != nil {
+		work.Go(func() { w.redrives.run(ctx, hard) })
 	}
 	work.Wait()
 	stopBeat()

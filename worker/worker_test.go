@@ -25,6 +25,10 @@ func TestMain(m *testing.M) {
 		child()
 		return
 	}
+	if os.Getenv(redriveChildEnv) != "" {
+		redriveChild()
+		return
+	}
 	pgtest.Main(m)
 }
 

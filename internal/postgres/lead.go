@@ -19,6 +19,7 @@ const (
 	lockPartitions
 	lockFold
 	lockHazards
+	lockRedrive
 )
 
 // errLeadLost is the cause of the context's end when leadership was lost.

@@ -22,7 +22,7 @@ const day = 24 * time.Hour
 // Retention is how long what grows with time is kept, counted in whole UTC days.
 type Retention struct {
 	Claims   time.Duration // idempotency; the accepted window and a day; default and least 8 days
-	Ledger   time.Duration // envelope, with voided_envelope and quarantine; default 90 days
+	Ledger   time.Duration // envelope, with its adjustments, voided_envelope and quarantine; default 90 days
 	Speeds   time.Duration // segment_speed, edge_day and sensor_health; default 35 days
 	Evidence time.Duration // and what is learned from it alone; default 35 days
 	History  time.Duration // limit_change and decided map errors; default 400 days
@@ -260,6 +260,8 @@ func (db *DB) deleteExpired(ctx context.Context) error {
 	all := []expiry{
 		{"projection", "DELETE FROM projection WHERE at < $1", []any{now.Add(-keepProjections)}},
 		{"quarantine", "DELETE FROM quarantine WHERE at < $1", []any{now.Truncate(day).Add(-db.retention.Ledger)}},
+		{"redrive", "DELETE FROM redrive r WHERE NOT EXISTS (SELECT FROM quarantine q WHERE q.id = r.quarantine)", nil},
+		{"envelope_adjustment", "DELETE FROM envelope_adjustment WHERE accepted_at < $1", []any{now.Truncate(day).Add(-db.retention.Ledger)}},
 		{"voided_envelope", deleteVoided, nil},
 		{"hazard", "DELETE FROM hazard WHERE ended_at < $1", []any{now.Add(-keepHazards)}},
 		{"limit_change", "DELETE FROM limit_change WHERE at < $1", []any{now.Add(-db.retention.History)}},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -59,11 +60,16 @@ func (db *DB) Ledger(ctx context.Context, from, to time.Time) (ledger.Report, er
 			return err
 		}
 		report.Hours, report.Gaps = account(runs, breaks)
-		return tx.QueryRow(ctx, `SELECT m.batches, m.samples, e.batches, e.samples FROM
+		if err := adjust(ctx, tx, report.Hours, from, to); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `SELECT m.batches, m.samples, e.batches + a.batches, e.samples + a.samples FROM
 			(SELECT coalesce(sum(batches), 0)::bigint AS batches, coalesce(sum(samples), 0)::bigint AS samples
 				FROM manifest WHERE committed_at >= $1 AND committed_at < $2) m,
 			(SELECT coalesce(sum(archived), 0)::bigint AS batches, coalesce(sum(archived_samples), 0)::bigint AS samples
-				FROM envelope WHERE committed_at >= $1 AND committed_at < $2) e`, from, to).
+				FROM envelope WHERE committed_at >= $1 AND committed_at < $2) e,
+			(SELECT coalesce(sum(archived), 0)::bigint AS batches, coalesce(sum(archived_samples), 0)::bigint AS samples
+				FROM envelope_adjustment WHERE committed_at >= $1 AND committed_at < $2) a`, from, to).
 			Scan(&report.Manifest.Batches, &report.Manifest.Samples, &report.Handled.Batches, &report.Handled.Samples)
 	})
 	return report, err
@@ -273,10 +279,36 @@ func account(runs []run, breaks []ledger.Gap) (hours []ledger.Hour, gaps []ledge
 		}
 		gaps = append(gaps, g)
 	}
-	slices.SortFunc(hours, func(a, b ledger.Hour) int {
-		return cmp.Or(a.Start.Compare(b.Start), slices.Compare(a.Receiver[:], b.Receiver[:]))
-	})
+	slices.SortFunc(hours, compareHours)
 	return hours, gaps
+}
+
+// adjust adds what redrives moved to the hours of their envelopes. hours are sorted by start and receiver.
+func adjust(ctx context.Context, tx pgx.Tx, hours []ledger.Hour, from, to time.Time) error {
+	rows, err := tx.Query(ctx, `SELECT date_trunc('hour', accepted_at, 'UTC') AS hour, receiver, sum(archived), sum(archived_samples),
+		sum(duplicate), sum(duplicate_samples), sum(quarantined), sum(quarantined_samples)
+		FROM envelope_adjustment WHERE accepted_at >= $1 AND accepted_at < $2 GROUP BY hour, receiver`, from, to)
+	if err != nil {
+		return err
+	}
+	var h ledger.Hour
+	a := &h.Account
+	_, err = pgx.ForEachRow(rows, []any{
+		&h.Start, (*[16]byte)(&h.Receiver), &a.Archived.Batches, &a.Archived.Samples, &a.Duplicate.Batches, &a.Duplicate.Samples,
+		&a.Quarantined.Batches, &a.Quarantined.Samples,
+	}, func() error {
+		i, ok := slices.BinarySearchFunc(hours, h, compareHours)
+		if !ok {
+			return fmt.Errorf("an adjustment at %s of an envelope that the ledger does not have", h.Start)
+		}
+		hours[i].Add(a)
+		return nil
+	})
+	return err
+}
+
+func compareHours(a, b ledger.Hour) int {
+	return cmp.Or(a.Start.Compare(b.Start), slices.Compare(a.Receiver[:], b.Receiver[:]))
 }
 
 // ClaimedIn counts the claims of the flushes committed in [from, to), and their samples. It

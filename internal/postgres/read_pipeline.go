@@ -96,11 +96,14 @@ func (db *DB) Totals(ctx context.Context, from, to time.Time) (t ledger.Totals, 
 	if !from.Before(to) {
 		return t, wrap("add up the ledger", errors.New("the period is empty"))
 	}
-	err = db.pool.QueryRow(ctx, `SELECT count(*), coalesce(sum(batches), 0)::bigint, coalesce(sum(samples), 0)::bigint,
+	err = db.pool.QueryRow(ctx, `SELECT coalesce(sum(n), 0)::bigint, coalesce(sum(batches), 0)::bigint, coalesce(sum(samples), 0)::bigint,
 		coalesce(sum(archived), 0)::bigint, coalesce(sum(archived_samples), 0)::bigint,
 		coalesce(sum(duplicate), 0)::bigint, coalesce(sum(duplicate_samples), 0)::bigint,
 		coalesce(sum(quarantined), 0)::bigint, coalesce(sum(quarantined_samples), 0)::bigint
-		FROM envelope WHERE committed_at >= $1 AND committed_at < $2`, from, to).
+		FROM (SELECT 1 AS n, batches, samples, archived, archived_samples, duplicate, duplicate_samples, quarantined, quarantined_samples
+				FROM envelope WHERE committed_at >= $1 AND committed_at < $2
+			UNION ALL SELECT 0, 0, 0, archived, archived_samples, duplicate, duplicate_samples, quarantined, quarantined_samples
+				FROM envelope_adjustment WHERE committed_at >= $1 AND committed_at < $2) e`, from, to).
 		Scan(&t.Envelopes, &t.Handled.Batches, &t.Handled.Samples, &t.Archived.Batches, &t.Archived.Samples,
 			&t.Duplicate.Batches, &t.Duplicate.Samples, &t.Quarantined.Batches, &t.Quarantined.Samples)
 	return t, wrap("add up the ledger", err)

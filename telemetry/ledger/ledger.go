@@ -43,7 +43,17 @@ const (
 	ReasonClaimTime     Reason = "batch_id_time"        // batch id's time outside the retained days
 	ReasonEmpty         Reason = "no_samples"           // a batch without a counted sample
 	ReasonInvalidRecord Reason = "batch_invalid"        // decodes, but breaks the limits
+	// ReasonGone is why a redrive can't be: the object is not there any more.
+	ReasonGone Reason = "object_missing"
 )
+
+// Reasons lists all for which something is put into quarantine.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonHeader, ReasonBody, ReasonVersion, ReasonCount, ReasonEnvelopeTime, ReasonRejected, ReasonMaxReceives,
+		ReasonBatch, ReasonBatchTime, ReasonClaimTime, ReasonEmpty, ReasonInvalidRecord,
+	}
+}
 
 // Quarantined is something that could not be used, kept as an object.
 type Quarantined struct {

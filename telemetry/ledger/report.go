@@ -89,9 +89,9 @@ type Activity struct {
 	NewestAccepted time.Time
 	// EnvelopesPerS is the rate of commitment over the last 60 s, in envelopes.
 	EnvelopesPerS float64
-	Workers        []WorkerActivity // that committed within the last 60 s, by name
-	Freshness      []Projection     // passes of the last five minutes, any order
-	OutboxTiles    int64            // distinct tiles waiting, counted up to 100,000 entries
+	Workers       []WorkerActivity // that committed within the last 60 s, by name
+	Freshness     []Projection     // passes of the last five minutes, any order
+	OutboxTiles   int64            // distinct tiles waiting, counted up to 100,000 entries
 }
 
 // Rate is per second.
