@@ -146,6 +146,7 @@ type fakeStore struct {
 	activity int // calls
 	log      fakeLog
 
+	pending   map[int64]bool // of the quarantine
 	reviews   int
 	reviewErr error
 }

@@ -2,10 +2,13 @@ package management_test
 
 import (
 	"context"
+	"io/fs"
 	"slices"
 	"time"
 
 	"github.com/carasso/carasso/internal/audit"
+	"github.com/carasso/carasso/telemetry"
+	"github.com/carasso/carasso/telemetry/ledger"
 )
 
 // fakeLog is an audit log in memory, newest first.
@@ -48,4 +51,108 @@ func (s *fakeStore) Audit(_ context.Context, f audit.Filter) ([]audit.Record, er
 func (s *fakeStore) audited() []audit.Record {
 	all, _ := s.Audit(context.Background(), audit.Filter{Most: 1 << 30, From: time.Time{}})
 	return all
+}
+
+// fakeQuarantine has an envelope (21), a batch of another (22), and one that was resolved (20).
+func (s *fakeStore) quarantine() []ledger.QuarantineEntry {
+	at := fixtureTime
+	whole := ledger.Quarantined{
+		HasEnvelope: true, Receiver: fakeReceiver, Seq: 812, Reason: ledger.ReasonRejected, Detail: "panic: bug\nmain.go:17",
+		ObjectKey: "quarantine/whole.envelope", Bytes: 20_480, Batches: 3, Samples: 30,
+	}
+	batch := whole
+	batch.HasClaim, batch.Claim, batch.Reason, batch.Detail, batch.Batches, batch.Samples = true, telemetry.ClaimID{2}, ledger.ReasonBatchTime, "2026-11-13T10:00:00Z", 1, 10
+	gone := ledger.Quarantined{Reason: ledger.ReasonHeader, Detail: "no header", ObjectKey: "quarantine/nonsense.envelope", Bytes: 11}
+	entries := []ledger.QuarantineEntry{
+		{ID: 23, At: at, Quarantined: gone, State: ledger.Open},
+		{ID: 22, At: at, Quarantined: batch, State: ledger.Open},
+		{ID: 21, At: at.Add(-time.Minute), Quarantined: whole, State: ledger.Open},
+		{ID: 20, At: at.Add(-time.Hour), Quarantined: whole, State: ledger.Resolved, ResolvedAt: at},
+	}
+	for i := range entries {
+		if s.pending[entries[i].ID] {
+			entries[i].State = ledger.Pending
+		}
+	}
+	return entries
+}
+
+func (s *fakeStore) Quarantine(_ context.Context, f ledger.QuarantineFilter) ([]ledger.QuarantineEntry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := slices.DeleteFunc(s.quarantine(), func(e ledger.QuarantineEntry) bool {
+		return f.Before != 0 && e.ID >= f.Before || f.Reason != "" && e.Reason != f.Reason || f.State != "" && e.State != f.State ||
+			!f.From.IsZero() && e.At.Before(f.From) || !f.To.IsZero() && !e.At.Before(f.To)
+	})
+	return out[:min(len(out), f.Most)], s.err
+}
+
+func (s *fakeStore) Quarantined(_ context.Context, id int64) (ledger.QuarantineEntry, []ledger.Redrive, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.quarantine() {
+		if e.ID == id {
+			return e, []ledger.Redrive{{RequestedAt: fixtureTime, DoneAt: fixtureTime, Reason: ledger.ReasonRejected, Detail: "panic: bug"}}, true, s.err
+		}
+	}
+	return ledger.QuarantineEntry{}, nil, false, s.err
+}
+
+func (s *fakeStore) RequestRedrive(ctx context.Context, f ledger.QuarantineFilter) (int, error) {
+	f.State = ledger.Open
+	open, err := s.Quarantine(ctx, f)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range open {
+		s.setPending(e.ID)
+	}
+	return len(open), err
+}
+
+func (s *fakeStore) setPending(id int64) {
+	if s.pending == nil {
+		s.pending = map[int64]bool{}
+	}
+	s.pending[id] = true
+}
+
+func (s *fakeStore) RequestRedriveOf(_ context.Context, id int64) (ledger.QuarantineState, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.quarantine() {
+		if e.ID == id {
+			if e.State == ledger.Open {
+				s.setPending(id)
+			}
+			return e.State, true, s.err
+		}
+	}
+	return "", false, s.err
+}
+
+// fakeObjects holds what is in quarantine.
+type fakeObjects struct{}
+
+// secrets are what the envelope in quarantine holds and nobody may be shown.
+var secrets = telemetry.Record{Claim: telemetry.ClaimID{2}, Vehicle: 0x1122_3344_5566_7788}
+
+func (fakeObjects) Get(_ context.Context, key string) ([]byte, error) {
+	switch key {
+	case "quarantine/whole.envelope":
+		var w telemetry.EnvelopeWriter
+		batch := telemetry.Batch{Vehicle: telemetry.Vehicle{Model: "G30", Software: "23-07.1"}, Trip: telemetry.Trip{Key: 77_000_077}, LeadIn: 1}
+		for i := range int64(3) {
+			batch.Samples = append(batch.Samples, telemetry.Sample{T: fixtureTime.UnixMilli() + 1000*i, LatE7: 42_506_310, LonE7: 1_521_830})
+		}
+		payload := telemetry.AppendCanonical(nil, &batch)
+		w.Append(telemetry.Record{Claim: telemetry.ClaimID{1}, Vehicle: secrets.Vehicle, Payload: payload})
+		w.Append(telemetry.Record{Claim: secrets.Claim, Vehicle: secrets.Vehicle, Payload: payload})
+		w.Append(telemetry.Record{Claim: telemetry.ClaimID{3}, Vehicle: secrets.Vehicle, Payload: []byte{0xff}})
+		return w.Seal(telemetry.Header{
+			Receiver: fakeReceiver, Seq: 812, AcceptedAt: fixtureTime.UnixMilli(), Batches: 3, Samples: 30, TotalBatches: 12_000, TotalSamples: 120_000, ConfirmedThrough: 811,
+		})
+	case "quarantine/nonsense.envelope":
+		return []byte("no envelope"), nil
+	}
+	return nil, fs.ErrNotExist
 }

@@ -44,6 +44,23 @@ type Store interface {
 	SpeedCells(ctx context.Context, q learn.CellQuery, each func(c *learn.SpeedCell) error) error
 	Learned
 	AuditLog
+	Quarantine
+}
+
+// Quarantine is what could not be used. Safe for concurrent use.
+type Quarantine interface {
+	// Quarantine lists entries, newest first; Quarantined looks one up, with its redrives, newest first.
+	Quarantine(ctx context.Context, f ledger.QuarantineFilter) ([]ledger.QuarantineEntry, error)
+	Quarantined(ctx context.Context, id int64) (e ledger.QuarantineEntry, redrives []ledger.Redrive, found bool, err error)
+	// RequestRedrive asks workers to try up to f.Most open entries again, and returns how many it asked for;
+	// RequestRedriveOf asks for one, if it is open, and tells what it was.
+	RequestRedrive(ctx context.Context, f ledger.QuarantineFilter) (int, error)
+	RequestRedriveOf(ctx context.Context, id int64) (before ledger.QuarantineState, found bool, err error)
+}
+
+// Objects reads stored objects. Get of an absent one is fs.ErrNotExist. Safe for concurrent use.
+type Objects interface {
+	Get(ctx context.Context, key string) ([]byte, error)
 }
 
 // AuditLog keeps who changed what. Safe for concurrent use.

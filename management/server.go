@@ -29,6 +29,7 @@ type Deps struct {
 	Queue    Queue
 	Ring     Ring
 	Roads    Roads
+	Objects  Objects
 	Verifier Verifier
 	// Tiles serves /v1/tiles.json, /v1/tiles/…, /v1/tiles:delta and /v1/hazards/stream, for everybody;
 	// nil leaves them out. Its method Drain(context.Context) error, if any, ends its streams.
@@ -58,8 +59,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("management config: %w", err)
 	}
-	if deps.Store == nil || deps.Queue == nil || deps.Ring == nil || deps.Roads == nil || deps.Verifier == nil || deps.Logger == nil {
-		return nil, errors.New("management: Store, Queue, Ring, Roads, Verifier and Logger are required")
+	if deps.Store == nil || deps.Queue == nil || deps.Ring == nil || deps.Roads == nil || deps.Objects == nil || deps.Verifier == nil || deps.Logger == nil {
+		return nil, errors.New("management: Store, Queue, Ring, Roads, Objects, Verifier and Logger are required")
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -125,7 +126,7 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 	r.With(analyst).Get("/v1/hazards", s.handle(s.getHazards))
 	r.With(analyst).Get("/v1/map-errors", s.handle(s.getMapErrors))
 	r.With(operator).Method(http.MethodPut, "/v1/map-errors/{id}/status", s.change("map_error.review", s.putMapErrorStatus))
-	r.With(admin).Get("/v1/audit", s.handle(s.getAudit))
+	s.operationRoutes(r.With(operator), r.With(admin))
 	s.trendRoutes(r.With(analyst))
 	r.Get("/openapi.json", s.getSpec)
 	if s.deps.Tiles != nil {

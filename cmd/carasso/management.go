@@ -70,7 +70,7 @@ func newManagement(b backends, db *postgres.DB, id identity, maps *roads, log *s
 	cfg := management.DefaultConfig()
 	cfg.K = kAnonymity
 	return management.New(cfg, management.Deps{
-		Store: db, Queue: b.queue, Ring: id.ring, Roads: maps, Verifier: id.verifier,
+		Store: db, Queue: b.queue, Ring: id.ring, Roads: maps, Objects: b.objects, Verifier: id.verifier,
 		Tiles: tile.NewHandler(tile.HandlerConfig{
 			Objects: b.objects, Live: b.live, Manifest: maps.Manifest, Hazards: hazardFeed{db}, Logger: log,
 		}),

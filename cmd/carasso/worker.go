@@ -80,6 +80,14 @@ func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *ro
 			}
 			return tx, nil
 		},
+		Redrives: db, Quarantine: b.objects,
+		BeginRedrive: func(ctx context.Context) (worker.RedriveTx, error) {
+			tx, err := db.BeginFlush(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return tx, nil
+		},
 		NewMatcher: func() worker.Matcher { return match.New(maps) },
 		NewCollectors: func() []learn.Collector {
 			return []learn.Collector{hazard.New(maps), limit.New(maps), maperror.New(maps)}

@@ -86,6 +86,27 @@ func storeRun(t testing.TB, db *DB, es []*sealed) {
 	}
 }
 
+// redriveRun moves some of what is quarantined, in the database by adjustments.
+func redriveRun(t testing.TB, db *DB, r *rand.Rand, es []*sealed) {
+	t.Helper()
+	b := &pgx.Batch{}
+	for i, e := range es {
+		if !e.handled || e.quarantine == 0 || r.IntN(10) > 0 {
+			continue
+		}
+		archived := r.Int64N(2)
+		e.quarantine--
+		e.archived += archived
+		e.duplicate += 1 - archived
+		b.Queue(`INSERT INTO envelope_adjustment (accepted_at, receiver, seq, flush, archived, archived_samples, duplicate, duplicate_samples,
+			quarantined, quarantined_samples) VALUES ($1, $2, $3, $4, $5::int, $5 * 10, 1 - $5, 10 - $5 * 10, -1, -10)`,
+			time.UnixMilli(e.AcceptedAt), [16]byte(e.Receiver), int64(e.Seq), int64(i), archived)
+	}
+	if err := db.pool.SendBatch(t.Context(), b).Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // oracle accounts for a run envelope by envelope. A missing one belongs to the hour of the next
 // that was handled, and counts only if that is in the period.
 func oracle(runs [][]*sealed, from, to time.Time) (totals ledger.Account, byHour map[string]ledger.Account) {
@@ -158,6 +179,7 @@ func TestLedgerAgainstOracle(t *testing.T) {
 			}
 			for _, es := range runs {
 				storeRun(t, db, es)
+				redriveRun(t, db, r, es)
 			}
 			for _, p := range []struct{ from, to time.Time }{
 				{noon.Add(-24 * time.Hour), noon.Add(12 * time.Hour)},
