@@ -15,7 +15,7 @@ import (
 )
 
 // What is asked by POST because it does not fit into a URL, and changes nothing.
-var questions = []string{"POST /v1/ledger/batches", "POST /v1/tiles:delta"}
+var questions = []string{"POST /v1/ledger/batches", "POST /v1/tiles:delta", "POST /v1/trends/speeds"}
 
 // Nothing can be changed past the audit log: whatever is no GET is served by Server.change, or stands above.
 func TestEveryChangeIsAudited(t *testing.T) {
