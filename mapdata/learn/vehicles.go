@@ -39,12 +39,15 @@ func (v *Vehicles) Merge(o Vehicles) {
 // anonymity is decided by, because it never exceeds the truth within a day.
 func (v Vehicles) AtLeast() int { return bits.OnesCount64(v[0]) + bits.OnesCount64(v[1]) }
 
-// Estimate is the expected number of distinct vehicles, −128·ln(share of clear bits).
-// Within about 10 % up to 150 vehicles; a full bitmap estimates 621, the most it can.
-func (v Vehicles) Estimate() float64 {
-	clear := VehicleBits - v.AtLeast()
-	if clear == 0 {
+// Estimate is the expected number of distinct vehicles, see EstimateVehicles.
+func (v Vehicles) Estimate() float64 { return EstimateVehicles(v.AtLeast()) }
+
+// EstimateVehicles is the expected number of distinct vehicles behind a lower bound that is
+// Vehicles.AtLeast, −128·ln(share of clear bits). Within about 10 % up to 150 vehicles; a full
+// bitmap estimates 621, the most it can.
+func EstimateVehicles(atLeast int) float64 {
+	if atLeast >= VehicleBits {
 		return VehicleBits * math.Log(VehicleBits)
 	}
-	return VehicleBits * math.Log(VehicleBits/float64(clear))
+	return VehicleBits * math.Log(VehicleBits/float64(VehicleBits-atLeast))
 }

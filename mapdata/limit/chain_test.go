@@ -59,17 +59,20 @@ func TestChain(t *testing.T) {
 		length float64
 		want   []uint8
 	}{
-		"nothing said":                   {passes: 30, want: []uint8{0, 0, 0, 0, 0, 0, 0, 0}},
-		"holds on where many pass":       {say: at{2: reads(70, 20)}, passes: 30, want: []uint8{0, 0, 70, 70, 70, 70, 70, 70}},
-		"not where few pass":             {say: at{2: reads(70, 20)}, passes: 2, want: []uint8{0, 0, 70, 0, 0, 0, 0, 0}},
-		"passes not known":               {say: at{2: reads(70, 20)}, want: []uint8{0, 0, 70, 0, 0, 0, 0, 0}},
-		"until the next sign":            {say: at{0: reads(70, 20), 4: reads(50, 20)}, passes: 30, want: []uint8{70, 70, 70, 70, 50, 50, 50, 50}},
-		"a few misread":                  {say: at{0: reads(70, 40), 4: reads(50, 3)}, passes: 60, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
-		"undecided ends it":              {say: at{0: reads(70, 40), 4: func(s *said) { s.cars(0, 1, 12, posted(50)); s.cars(0, 30, 12, posted(40)) }}, passes: 60, want: []uint8{70, 70, 70, 70, 0, 0, 0, 0}},
-		"the map is wrong all along":     {say: at{0: reads(70, 20)}, limits: all, passes: 30, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
-		"the map has another from there": {say: at{0: reads(70, 20)}, limits: map[int]uint8{0: 70, 1: 70, 2: 70, 3: 30, 4: 30}, passes: 12, want: []uint8{70, 70, 70, 0, 0, 0, 0, 0}},
-		"but its sign is missing":        {say: at{0: reads(70, 20), 3: gone(30)}, limits: map[int]uint8{0: 70, 1: 70, 2: 70, 3: 30, 4: 30}, passes: 30, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
-		"short edges before a sign":      {say: at{0: reads(70, 20), 4: reads(50, 20)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 0, 50, 50, 50, 50}},
+		"nothing said":                    {passes: 30, want: []uint8{0, 0, 0, 0, 0, 0, 0, 0}},
+		"holds on where many pass":        {say: at{2: reads(70, 20)}, passes: 30, want: []uint8{0, 0, 70, 70, 70, 70, 70, 70}},
+		"not where few pass":              {say: at{2: reads(70, 20)}, passes: 2, want: []uint8{0, 0, 70, 0, 0, 0, 0, 0}},
+		"passes not known":                {say: at{2: reads(70, 20)}, want: []uint8{0, 0, 70, 0, 0, 0, 0, 0}},
+		"until the next sign":             {say: at{0: reads(70, 20), 4: reads(50, 20)}, passes: 30, want: []uint8{70, 70, 70, 70, 50, 50, 50, 50}},
+		"a few misread":                   {say: at{0: reads(70, 40), 4: reads(50, 3)}, passes: 60, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
+		"undecided ends it":               {say: at{0: reads(70, 40), 4: func(s *said) { s.cars(0, 1, 12, posted(50)); s.cars(0, 30, 12, posted(40)) }}, passes: 60, want: []uint8{70, 70, 70, 70, 0, 0, 0, 0}},
+		"the map is wrong all along":      {say: at{0: reads(70, 20)}, limits: all, passes: 30, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
+		"the map has another from there":  {say: at{0: reads(70, 20)}, limits: map[int]uint8{0: 70, 1: 70, 2: 70, 3: 30, 4: 30}, passes: 12, want: []uint8{70, 70, 70, 0, 0, 0, 0, 0}},
+		"but its sign is missing":         {say: at{0: reads(70, 20), 3: gone(30)}, limits: map[int]uint8{0: 70, 1: 70, 2: 70, 3: 30, 4: 30}, passes: 30, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
+		"short edges before a sign":       {say: at{0: reads(70, 20), 4: reads(50, 20)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 70, 50, 50, 50, 50}},
+		"some read it on the short edge":  {say: at{0: reads(70, 20), 3: reads(50, 3), 4: reads(50, 20)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 70, 50, 50, 50, 50}},
+		"many do, and it may stand there": {say: at{0: reads(70, 20), 3: reads(50, 9), 4: reads(50, 20)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 0, 50, 50, 50, 50}},
+		"most do, and it stands there":    {say: at{0: reads(70, 20), 3: reads(50, 20), 4: reads(50, 9)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 50, 50, 50, 50, 50}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.length == 0 {
@@ -170,5 +173,74 @@ func TestFromSpeeds(t *testing.T) {
 	standing[0] = 1000
 	if kmh, _ := FromSpeeds(&standing, road.Primary); kmh != road.NoLimitKnown {
 		t.Errorf("standing: %d", kmh)
+	}
+}
+
+// A road that joins another one, where nobody reads a sign behind the junction, has the same limit, if
+// vehicles come from it.
+func TestChainAcrossJunctions(t *testing.T) {
+	const before, behind, joining = 0, 1, 2
+	for name, tt := range map[string]struct {
+		joins  road.Class // the others are primary roads
+		passes [3]int
+		back   int // vehicles from behind and from the joining road that drove the first one backwards
+		signs  int // vehicles that read a sign behind the junction
+		want   uint8
+	}{
+		"the same":                          {road.Primary, [3]int{30, 60, 30}, 0, 0, 70},
+		"a lesser road needs no sign":       {road.Residential, [3]int{30, 60, 30}, 0, 0, 0},
+		"few pass":                          {road.Primary, [3]int{30, 60, 2}, 0, 0, 0},
+		"a sign stands there":               {road.Primary, [3]int{30, 60, 30}, 0, 30, 0},
+		"nobody need have turned that way":  {road.Primary, [3]int{60, 60, 30}, 60, 0, 0},
+		"few came by the other road":        {road.Primary, [3]int{10, 60, 30}, 60, 0, 70},
+		"the joining road is the main road": {road.Trunk, [3]int{30, 60, 30}, 0, 0, 70},
+	} {
+		t.Run(name, func(t *testing.T) {
+			box := geo.TileAt(geo.At(48.1, 11.5), road.Zoom).Box()
+			at := func(x, y float64) geo.Point {
+				return geo.Point{LatE7: box.South + int32((800+y)/geo.MetresPerE7), LonE7: box.West + int32((800+x)/geo.Scale(box.South))}
+			}
+			var ways []road.Way
+			for i, from := range []geo.Point{at(-200, 0), at(0, 0), at(0, -200)} {
+				w := road.Way{ID: int64(i), Nodes: []int64{int64(10 + i), 1}, Points: []geo.Point{from, at(0, 0)}, Attributes: road.Attributes{Class: road.Primary, Flags: road.Forward | road.Backward}}
+				switch i {
+				case behind:
+					w.Nodes, w.Points = []int64{1, 20}, []geo.Point{at(0, 0), at(200, 0)}
+				case joining:
+					w.Class = tt.joins
+				}
+				ways = append(ways, w)
+			}
+			segs, _ := road.Build(ways)
+			part, err := road.NewPartition(geo.TileAt(at(0, 0), road.Zoom).Quadkey(), segs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var edges [3]road.Edge
+			for _, s := range segs {
+				edges[slices.Index([]int64{10, 1, 12}, s.From)] = s.ID.Edge(false)
+			}
+			var first, sign said
+			first.cars(0, 1, 25, posted(70))
+			sign.cars(0, 1, tt.signs, posted(70))
+			look := func(_ context.Context, e road.Edge) (Known, error) {
+				switch i := slices.Index(edges[:], e); i {
+				case before:
+					return Known{Passes: tt.passes[i], Evidence: first.set.Rows()}, nil
+				case behind:
+					return Known{Passes: tt.passes[i], Evidence: sign.set.Rows()}, nil
+				case joining:
+					return Known{Passes: tt.passes[i]}, nil
+				}
+				if e == edges[before]^1 {
+					return Known{Passes: tt.back}, nil
+				}
+				return Known{}, nil
+			}
+			l, err := NewChain(&town{part: part}, look, time.UnixMilli(day0+learn.DayMS), Config{}).Limit(t.Context(), edges[joining])
+			if err != nil || l.KMH != tt.want {
+				t.Errorf("%+v, %v", l, err)
+			}
+		})
 	}
 }

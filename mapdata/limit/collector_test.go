@@ -258,6 +258,28 @@ func TestCollect(t *testing.T) {
 	}
 }
 
+// On a short edge a sign stands rather behind its start than before the next one's.
+func TestCollectOnShortEdges(t *testing.T) {
+	w, edges := street(t, 8, 10, nil)
+	w.edges = map[string]road.Edge{}
+	var names []string
+	for i, e := range edges {
+		names = append(names, strconv.Itoa(i))
+		w.edges[names[i]] = e
+	}
+	for afterMS, want := range map[int64]string{2400: "2: 30", 2700: "2: 30", 2900: "3: 30", 3200: "3: 30"} { // at 10 m/s
+		d := w.drive(10, 0, 8, names...)
+		d.Events = []telemetry.Event{sign(afterMS, 30)}
+		var set learn.EvidenceSet
+		if err := New(w).Collect(t.Context(), d, &set); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.votes(&set); !slices.Contains(got, want) {
+			t.Errorf("read after %d ms: %v", afterMS, got)
+		}
+	}
+}
+
 // A car that passes many times a day has one vote.
 func TestOneVoteACarAndDay(t *testing.T) {
 	w := newTown(t)

@@ -3,6 +3,7 @@ package limit
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -213,30 +214,36 @@ const (
 )
 
 // fewest is how many of the vehicles that passed must say the same.
-func (j *judge) fewest() float64 { return heardShare * j.cfg.Cameras * float64(j.prior.Passes) }
+func (j *judge) fewest() float64 {
+	return heardShare * j.cfg.Cameras * learn.EstimateVehicles(j.prior.Passes)
+}
 
 // spurious is by how much readings on the edge count less because so few of those who pass
 // have any: then no sign stands here, and it was one of another road. 1: not at all.
 func (j *judge) spurious() float64 {
-	need := signShare * j.cfg.Cameras * float64(j.prior.Passes)
-	if need <= float64(j.readers) {
+	need := signShare * j.cfg.Cameras * learn.EstimateVehicles(j.prior.Passes)
+	read := learn.EstimateVehicles(j.readers)
+	if need <= read {
 		return 1
 	}
-	share := float64(j.readers) / need
+	share := read / need
 	return share * share
 }
 
-// silence fills in the log-likelihood of nobody's reading a sign, for each candidate: where
-// another limit than upstream began, one would stand. It reports whether there is silence.
+// silence fills in the log-likelihood of nobody's reading a sign between here and where the limit
+// is UpstreamKMH, for each candidate: where another one began, a sign would stand, unless the limit
+// is another one there too. It reports whether there is silence.
 func (j *judge) silence(ll []float64) bool {
-	if j.prior.UpstreamKMH == road.NoLimitKnown || j.prior.Passes < j.cfg.K || j.spurious() == 1 {
+	p := &j.prior
+	if p.UpstreamKMH == road.NoLimitKnown || p.Silent == 0 || p.Passes < j.cfg.K {
 		return false
 	}
-	silent := float64(j.prior.Passes-j.readers) * j.cfg.Cameras
+	hidden := silence(p.Silent)
+	other := math.Log(hidden + (1-hidden)*(1-p.upstreamPosterior())/2)
 	for i, kmh := range j.cands.kmh[:j.cands.n] {
 		ll[i] = 0
-		if kmh != j.prior.UpstreamKMH {
-			ll[i] = max(silentLog*silent, silentMost)
+		if kmh != p.UpstreamKMH {
+			ll[i] = other
 		}
 	}
 	return true
@@ -255,7 +262,7 @@ type support struct {
 const leastShare = 0.6
 
 func (s *support) enough(k int, fewest float64) bool {
-	return s.vehicles >= k && float64(s.vehicles) >= fewest && s.cars >= leastShare*(s.cars+s.against)
+	return s.vehicles >= k && learn.EstimateVehicles(s.vehicles) >= fewest && s.cars >= leastShare*(s.cars+s.against)
 }
 
 // support is who spoke for a limit, from a day on.

@@ -12,6 +12,7 @@ import (
 // Distances to junctions.
 const (
 	atEndM      = 12.0  // so near its end, a sign stands at the next edge's start
+	behindM     = 3.0   // a sign stands behind the place from which it holds rather than before
 	beforeTurnM = 15.0  // so near a turn, the other road's sign is in view;
 	fastTurnM   = 25.0  // at more speed from here,
 	turnMS      = 2_000 // if it is as near in time
@@ -24,10 +25,13 @@ const (
 )
 
 // junctionAhead is the step on which a sign stands that was read at offset of step n: n
-// itself, or the next one if its start is near. ok is false if the vehicle turns off soon, or
-// where it goes is not known.
+// itself, or the next one if its start is near, and nearer than that of n. ok is false if the
+// vehicle turns off soon, or where it goes is not known.
 func (c *Collector) junctionAhead(ctx context.Context, d *learn.Drive, n int, offset float64, t int64, here edge) (step int, ok bool, err error) {
 	step = n
+	if offset <= here.lengthM()/2+behindM {
+		return step, true, nil
+	}
 	for at, ahead := n, here.lengthM()-offset; ; at++ {
 		if ahead > beforeTurnM && (ahead > fastTurnM || d.Path[at].LeaveMS-t > turnMS) {
 			return step, true, nil

@@ -90,6 +90,38 @@ func (w network) start(ctx context.Context, e edge) (part *road.Partition, node 
 	return part, node, ok, nil
 }
 
+// into lists the edges that lead to the start of e, without its own reverse.
+func (w network) into(ctx context.Context, e edge) ([]road.Edge, error) {
+	part, node, ok, err := w.start(ctx, e)
+	if err != nil || !ok {
+		return nil, err
+	}
+	var out []road.Edge
+	for _, list := range [2][]road.Index{part.Out(node), part.OutWrong(node)} {
+		for _, i := range list {
+			if part.Allowed(i.Reverse()) && part.Edge(i).Segment() != e.id().Segment() {
+				out = append(out, part.Edge(i.Reverse()))
+			}
+		}
+	}
+	return out, nil
+}
+
+// outOf lists the edges that start where e ends, without its own reverse.
+func (w network) outOf(ctx context.Context, e edge) ([]road.Edge, error) {
+	part, node, ok, err := w.start(ctx, edge{e.part, e.index.Reverse()})
+	if err != nil || !ok {
+		return nil, err
+	}
+	var out []road.Edge
+	for _, i := range part.Out(node) {
+		if part.Edge(i).Segment() != e.id().Segment() {
+			out = append(out, part.Edge(i))
+		}
+	}
+	return out, nil
+}
+
 // before is the edge that leads straight to e, see goesOn; ok is false if there is none, more
 // than one, or another road of a higher class meets there.
 func (w network) before(ctx context.Context, e edge) (found edge, ok bool, err error) {
@@ -118,24 +150,4 @@ func (w network) before(ctx context.Context, e edge) (found edge, ok bool, err e
 	}
 	crossed, err := w.meets(ctx, found, e, e.part.Class(e.index)-1)
 	return found, !crossed, err
-}
-
-// after is the edge that e leads straight to; ok is false as with before.
-func (w network) after(ctx context.Context, e edge) (found edge, ok bool, err error) {
-	part, node, ok, err := w.start(ctx, edge{e.part, e.index.Reverse()})
-	if err != nil || !ok {
-		return found, false, err
-	}
-	for _, i := range part.Out(node) {
-		f := edge{part, i}
-		if f.id().Segment() == e.id().Segment() || !goesOn(e, f) {
-			continue
-		}
-		if found, ok, err = w.edge(ctx, f.id()); err != nil || !ok {
-			return found, false, err
-		}
-		back, ok, err := w.before(ctx, found)
-		return found, ok && back.id() == e.id(), err
-	}
-	return found, false, nil
 }

@@ -11,13 +11,16 @@ import (
 type Prior struct {
 	MapKMH uint8
 	Class  road.Class
-	// UpstreamKMH is the limit in force on the road that leads here: what holds on if no
-	// sign says otherwise.
+	// UpstreamKMH is the limit in force on a road next to this one, mostly one that leads here:
+	// what holds on if no sign stands between the two.
 	UpstreamKMH uint8
 	// UpstreamMapKMH is the map's limit there, UpstreamPosterior the probability of
 	// UpstreamKMH; 0: 0.9.
 	UpstreamMapKMH    uint8
 	UpstreamPosterior float64
+	// Silent is how many vehicles with a camera drove from one to the other and read nothing on
+	// the way; 0: not known.
+	Silent float64
 	// Passes is how many distinct vehicles drove the edge on the day with the most, of the
 	// days of the evidence, a lower bound; 0: not known. That few of them read a sign says that
 	// none stands there.
@@ -127,10 +130,7 @@ func (c *candidates) weigh(p *Prior) {
 // shares are the probability that the limit before holds on where the map is wrong, and that
 // the map is right.
 func (p *Prior) shares(onMap bool) (upstream, right float64) {
-	sure := p.UpstreamPosterior
-	if sure == 0 {
-		sure = upstreamSure
-	}
+	sure := p.upstreamPosterior()
 	switch {
 	case p.UpstreamKMH == road.NoLimitKnown:
 		return 0, mapRight
@@ -143,6 +143,13 @@ func (p *Prior) shares(onMap bool) (upstream, right float64) {
 	default:
 		return upstreamRight * sure, mapRight
 	}
+}
+
+func (p *Prior) upstreamPosterior() float64 {
+	if p.UpstreamPosterior == 0 {
+		return upstreamSure
+	}
+	return p.UpstreamPosterior
 }
 
 // likely is how often a limit is posted where the map is wrong or says nothing, as a
