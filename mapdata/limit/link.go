@@ -93,10 +93,11 @@ func (c *Chain) link(ctx context.Context, a, b *judged) (l link, ok bool, err er
 }
 
 // leads tells whether the limit of a may hold on b without a sign: not from a lesser road into
-// a greater one, nor onto or off a ramp, nor on service roads, of which many have none.
+// a greater one, nor onto or off a ramp, nor onto service roads, of which many have none, nor by a turn that
+// is forbidden.
 func leads(a, b edge) bool {
 	x, y := a.part.Class(a.index), b.part.Class(b.index)
-	return x <= y && x.Link() == y.Link() && (y != road.Service || x == y)
+	return x <= y && x.Link() == y.Link() && (y != road.Service || x == y) && !a.part.Forbids(a.index, b.id())
 }
 
 // turned is how many vehicles must have driven from a to b: those on b that can't have come from
