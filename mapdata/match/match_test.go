@@ -305,8 +305,8 @@ func graphIsSmall(t *testing.T, store *road.Store, graph *road.Graph) {
 	}
 	whole, part := float64(graph.MemoryBytes())/float64(edges), float64(parts)/float64(copies)
 	t.Logf("%.0f bytes for each of %d directed edges; in partitions %.0f for each of %d", whole, edges, part, copies)
-	if whole > 120 {
-		t.Errorf("%.0f bytes a directed edge", whole)
+	if whole > 120 || part > 120 {
+		t.Errorf("%.0f bytes a directed edge, in partitions %.0f", whole, part)
 	}
 }
 

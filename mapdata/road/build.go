@@ -244,8 +244,8 @@ func (g *Graph) finish(box geo.Box) {
 }
 
 // leaving lists, node by node, the edges that lead away and may be driven, or may not.
-func (g *Graph) leaving(allowed bool) (start []uint32, edges []Index) {
-	start = make([]uint32, len(g.nodeID)+1)
+func (g *Graph) leaving(allowed bool) (starts numbers, edges []Index) {
+	start := make([]uint32, len(g.nodeID)+1)
 	for i := range Index(g.NumIndexes()) {
 		if g.Allowed(i) == allowed {
 			start[g.Source(i)+1]++
@@ -263,5 +263,5 @@ func (g *Graph) leaving(allowed bool) (start []uint32, edges []Index) {
 			next[n]++
 		}
 	}
-	return start, edges
+	return numbersOf(start), edges
 }

@@ -31,9 +31,9 @@ type Graph struct {
 	along      []uint16    // for each point, the share of its shape before it, in 1/alongAll
 	nodeID     []int64     // OSM node ids of the segments' ends, ascending
 	nodeAt     []geo.Point
-	outStart   []uint32 // len(nodeID)+1: where each node's edges start in out
+	outStart   numbers  // len(nodeID)+1: where each node's edges start in out
 	out        []Index  // edges that may be driven, leaving each node
-	wrongStart []uint32 // as outStart,
+	wrongStart numbers  // as outStart,
 	wrong      []Index  // for the edges that lead away from the node against a one-way
 	text       []string // names and references; text[0] is ""
 	turns      []Turn   // forbidden ones, ascending: few
@@ -99,11 +99,13 @@ func (g *Graph) FindNode(id int64) (n int, ok bool) { return slices.BinarySearch
 
 // Out lists the edges that may be driven away from a node. The slice is shared and
 // must not be changed.
-func (g *Graph) Out(node int) []Index { return g.out[g.outStart[node]:g.outStart[node+1]] }
+func (g *Graph) Out(node int) []Index { return g.out[g.outStart.at(node):g.outStart.at(node+1)] }
 
 // OutWrong lists the edges that lead away from a node but must not be driven: one-way
 // roads against their direction. The slice is shared and must not be changed.
-func (g *Graph) OutWrong(node int) []Index { return g.wrong[g.wrongStart[node]:g.wrongStart[node+1]] }
+func (g *Graph) OutWrong(node int) []Index {
+	return g.wrong[g.wrongStart.at(node):g.wrongStart.at(node+1)]
+}
 
 // Edge is the id of a directed edge.
 func (g *Graph) Edge(i Index) Edge { return g.segs[i>>1].id.Edge(i.Against()) }
@@ -229,7 +231,7 @@ func (g *Graph) PointAt(i Index, offsetM float64) (p geo.Point, headingDeg float
 // MemoryBytes estimates what the graph occupies in memory.
 func (g *Graph) MemoryBytes() int64 {
 	n := len(g.segs)*32 + len(g.shapeStart)*4 + len(g.points)*10 + len(g.nodeID)*16 +
-		(len(g.outStart)+len(g.out)+len(g.wrongStart)+len(g.wrong))*4 + len(g.turns)*16 + g.grid.bytes()
+		g.outStart.bytes() + g.wrongStart.bytes() + (len(g.out)+len(g.wrong))*4 + len(g.turns)*16 + g.grid.bytes()
 	for _, t := range g.text {
 		n += 16 + len(t)
 	}

@@ -36,11 +36,11 @@ type grid struct {
 	west, south      int32
 	cellLat, cellLon float64 // size of a cell, 1e-7 degrees
 	nx, ny           int
-	start            []uint32 // nx*ny+1: where each cell's list starts in spans
-	spans            []Span
+	start            numbers // nx*ny+1: where each cell's list starts in spans
+	spans            numbers // Span
 }
 
-func (r *grid) bytes() int { return 4*len(r.start) + 4*len(r.spans) }
+func (r *grid) bytes() int { return r.start.bytes() + r.spans.bytes() }
 
 // buildGrid indexes all spans that pass through the box.
 func (g *Graph) buildGrid(box geo.Box) {
@@ -61,17 +61,18 @@ func (g *Graph) buildGrid(box geo.Box) {
 		r.cellLat *= 2
 		r.cellLon *= 2
 	}
-	r.start = make([]uint32, r.nx*r.ny+1)
-	g.eachCell(func(cell int, _ Span) { r.start[cell+1]++ })
-	for i := 1; i < len(r.start); i++ {
-		r.start[i] += r.start[i-1]
+	start := make([]uint32, r.nx*r.ny+1)
+	g.eachCell(func(cell int, _ Span) { start[cell+1]++ })
+	for i := 1; i < len(start); i++ {
+		start[i] += start[i-1]
 	}
-	r.spans = make([]Span, r.start[len(r.start)-1])
-	next := slices.Clone(r.start)
+	spans := make([]Span, start[len(start)-1])
+	next := slices.Clone(start)
 	g.eachCell(func(cell int, s Span) {
-		r.spans[next[cell]] = s
+		spans[next[cell]] = s
 		next[cell]++
 	})
+	r.start, r.spans = numbersOf(start), numbersOf(spans)
 }
 
 // eachCell visits every cell that a span passes through.
@@ -126,7 +127,7 @@ func (r *grid) place(p geo.Point) (x, y float64) {
 // some of them repeatedly. It allocates only to grow buf.
 func (g *Graph) Near(p geo.Point, radiusM float64, buf []Span) []Span {
 	r := &g.grid
-	if len(r.start) == 0 {
+	if r.start.len() == 0 {
 		return buf
 	}
 	x, y := r.place(p)
@@ -140,7 +141,7 @@ func (g *Graph) Near(p geo.Point, radiusM float64, buf []Span) []Span {
 	for cy := y0; cy <= y1; cy++ {
 		row := cy * r.nx
 		// A row's cells lie next to one another, and so do their lists.
-		buf = append(buf, r.spans[r.start[row+x0]:r.start[row+x1+1]]...)
+		buf = r.spans.appendSpans(buf, r.start.at(row+x0), r.start.at(row+x1+1))
 	}
 	return buf
 }

@@ -76,7 +76,7 @@ func (s *Store) Version() string { return s.manifest.Version }
 // roads.
 func (s *Store) Partition(ctx context.Context, quadkey uint32) (*Partition, error) {
 	if _, ok := slices.BinarySearch(s.manifest.Tiles, quadkey); !ok {
-		return &Partition{Graph: &Graph{outStart: []uint32{0}, wrongStart: []uint32{0}, shapeStart: []uint32{0}, text: []string{""}, box: geo.EmptyBox()}, Quadkey: quadkey}, nil
+		return &Partition{Graph: &Graph{shapeStart: []uint32{0}, text: []string{""}, box: geo.EmptyBox()}, Quadkey: quadkey}, nil
 	}
 	for {
 		s.mu.Lock()
