@@ -27,7 +27,8 @@ func layerName(i int) string {
 	return [numLayers]string{LayerSpeeds, LayerHazards, LayerLimits, LayerErrors}[i]
 }
 
-// layerOf is the layer that a kind of evidence makes dirty; -1 if none.
+// layerOf is the layer that a kind of evidence makes dirty; -1 if none: trails, which
+// vehicles leave everywhere, are judged when their tile is looked at anyway.
 func layerOf(k learn.Kind) int {
 	switch k {
 	case learn.HazardEvidence, learn.HazardCellEvidence:

@@ -50,7 +50,7 @@ type mapErrors struct {
 // foldedMS is how long folding may take to bring a pass into a day.
 const foldedMS = int64(10 * time.Minute / time.Millisecond)
 
-var errorKinds = [...]learn.Kind{learn.OffRoadEvidence, learn.EdgeFaultEvidence, learn.TurnEvidence}
+var errorKinds = [...]learn.Kind{learn.OffRoadEvidence, learn.EdgeFaultEvidence, learn.TurnEvidence, learn.TrailEvidence}
 
 // NewErrors is the layer of map errors.
 func NewErrors(cfg ErrorsConfig, store ErrorStore, roads learn.Roads) Layer {

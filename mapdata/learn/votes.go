@@ -22,6 +22,7 @@ const (
 	OffRoadEvidence    Kind = 4 // key: CellKey; bucket: UTC day; codes: package maperror
 	EdgeFaultEvidence  Kind = 5 // key: edge; bucket: UTC day; codes: package maperror
 	TurnEvidence       Kind = 6 // key: edge turned from; bucket: UTC day; codes: package maperror
+	TrailEvidence      Kind = 7 // as TurnEvidence: turns of some vehicles, with their time
 )
 
 // MaxVotes is how many different votes one key's evidence may hold; more are dropped, the

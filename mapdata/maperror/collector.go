@@ -19,13 +19,14 @@ const (
 	detourM     = 60.0 // and so much longer was not driven
 )
 
-// Collector is the learn.Collector of map errors. It writes only what is remarkable: what
-// drives as the map has it leaves no evidence. Not safe for concurrent use.
+// Collector is the learn.Collector of map errors. It writes only what is remarkable, and of
+// some vehicles which turns they made. Not safe for concurrent use.
 type Collector struct {
 	look   observer
 	sights []sight
 	alongM []float64 // for each sample, its place along the drive's path; negative: not on it
 	votes  []keyedVote
+	trails float64 // share of the vehicles whose turns are noted
 }
 
 type keyedVote struct {
@@ -35,22 +36,33 @@ type keyedVote struct {
 }
 
 // New is a Collector over the road graph that drives were matched to.
-func New(roads learn.Roads) *Collector { return &Collector{look: observer{roads: roads}} }
+func New(roads learn.Roads) *Collector {
+	return &Collector{look: observer{roads: roads}, trails: DefaultTrails}
+}
 
 // Collect adds what a drive says about errors of the map; see learn.Collector. A drive
 // whose positions contradict one another adds nothing.
 func (c *Collector) Collect(ctx context.Context, d *learn.Drive, to *learn.EvidenceSet) error {
-	if len(d.Samples) == 0 || len(d.Matches) < len(d.Samples) || c.unremarkable(d) || learn.Consistency(d) < learn.TrustEnough {
+	if len(d.Samples) == 0 || len(d.Matches) < len(d.Samples) {
 		return nil
 	}
-	if err := c.observe(ctx, d); err != nil {
-		return fmt.Errorf("collect map errors: %w", err)
+	remarkable := !c.unremarkable(d)
+	if !remarkable && !c.follows(d.Vehicle) || learn.Consistency(d) < learn.TrustEnough {
+		return nil
 	}
 	c.votes = c.votes[:0]
-	c.gaps(d)
-	for i := d.LeadIn; i < len(d.Samples); i++ {
-		if counted(d, i) {
-			c.vote(d, i)
+	if err := c.turned(ctx, d); err != nil {
+		return fmt.Errorf("collect turns: %w", err)
+	}
+	if remarkable {
+		if err := c.observe(ctx, d); err != nil {
+			return fmt.Errorf("collect map errors: %w", err)
+		}
+		c.gaps(d)
+		for i := d.LeadIn; i < len(d.Samples); i++ {
+			if counted(d, i) {
+				c.vote(d, i)
+			}
 		}
 	}
 	for i := range c.votes {
@@ -67,6 +79,9 @@ func (c *Collector) unremarkable(d *learn.Drive) bool {
 		if r := &d.Matches[i]; !r.OK || r.WrongWay || r.Break && i > 0 || r.DistM > besideM {
 			return false
 		}
+	}
+	if turnedForbidden(d.Path) {
+		return false
 	}
 	c.measure(d)
 	for i := max(d.LeadIn, 1); i < len(d.Samples); i++ {

@@ -19,7 +19,21 @@ const (
 // Votes on a turn (learn.TurnEvidence) have the edge turned into as code, and sum how far
 // along it and the edge turned from vehicles were seen before and after, in cm. offBetween is
 // added to the code if samples away from roads lie between: then the way led there.
-const offBetween = uint64(road.MaxEdge) + 1
+// A turn that the map forbids is counted beside them with forbiddenTurn in its code: N counts
+// times, nothing is summed.
+const (
+	offBetween    = uint64(road.MaxEdge) + 1
+	forbiddenTurn = offBetween << 1
+)
+
+// Votes on the trail of a vehicle (learn.TrailEvidence) have the edge turned into as code,
+// with the slot of the day in the bits above, so that the few vehicles of one vote can be
+// told from others and followed from junction to junction. Sum[0] sums when they passed the
+// junction, in ms of the day.
+const (
+	trailShift  = 53
+	trailSlotMS = 60_000
+)
 
 // Votes away from roads (learn.OffRoadEvidence) have as code which of the cell's 64 parts
 // they are in, row by row from the south-west, and sum how far they are from the cell's

@@ -65,6 +65,8 @@ func Judge(in Input, cfg Config) []Candidate {
 	j.missing()
 	j.moved()
 	j.turns()
+	j.forbidden()
+	j.wrongTurns()
 	j.closed()
 	return j.finish()
 }
@@ -72,20 +74,22 @@ func Judge(in Input, cfg Config) []Candidate {
 // judge is one run of Judge.
 type judge struct {
 	Input
-	cfg     Config
-	faults  map[road.Edge]map[uint64]*tally
-	gaps    map[gapKey]*tally
-	parts   map[[2]uint64]*tally // cell key, code
-	wrong   map[road.SegmentID]bool
-	found   []Candidate
-	roads   []missingRoad
-	traffic map[road.SegmentID]float64 // see busy
+	cfg      Config
+	faults   map[road.Edge]map[uint64]*tally
+	gaps     map[gapKey]*tally
+	breaches map[gapKey]*tally // of forbidden turns
+	trails   map[road.Edge][]passing
+	parts    map[[2]uint64]*tally // cell key, code
+	wrong    map[road.SegmentID]bool
+	found    []Candidate
+	roads    []missingRoad
+	traffic  map[road.SegmentID]float64 // see busy
 }
 
 func newJudge(in Input, cfg Config) *judge {
 	j := &judge{
 		Input: in, cfg: cfg,
-		faults: map[road.Edge]map[uint64]*tally{}, gaps: map[gapKey]*tally{},
+		faults: map[road.Edge]map[uint64]*tally{}, gaps: map[gapKey]*tally{}, breaches: map[gapKey]*tally{}, trails: map[road.Edge][]passing{},
 		parts: map[[2]uint64]*tally{}, wrong: map[road.SegmentID]bool{},
 		traffic: map[road.SegmentID]float64{},
 	}
@@ -102,8 +106,14 @@ func newJudge(in Input, cfg Config) *judge {
 				}
 				count(codes, v.Code, e.BucketMS, v)
 			case learn.TurnEvidence:
-				k := gapKey{edges: [2]road.Edge{road.Edge(e.Key), road.Edge(v.Code &^ offBetween)}, off: v.Code&offBetween != 0}
-				count(j.gaps, k, e.BucketMS, v)
+				k := gapKey{edges: [2]road.Edge{road.Edge(e.Key), road.Edge(v.Code & uint64(road.MaxEdge))}, off: v.Code&offBetween != 0}
+				if v.Code&forbiddenTurn != 0 {
+					count(j.breaches, k, e.BucketMS, v)
+				} else {
+					count(j.gaps, k, e.BucketMS, v)
+				}
+			case learn.TrailEvidence:
+				j.trails[road.Edge(e.Key)] = append(j.trails[road.Edge(e.Key)], passingOf(e.Key, e.BucketMS, v))
 			case learn.OffRoadEvidence:
 				count(j.parts, [2]uint64{e.Key, v.Code}, e.BucketMS, v)
 			default: // another learner's
@@ -193,7 +203,8 @@ func known(c *Candidate, before []Candidate, taken map[uint64]bool) uint64 {
 		if o.Type != c.Type || taken[o.ID] {
 			continue
 		}
-		if c.Type != MissingRoad && c.Type != MissingTurn {
+		// What is at a junction is named by its edges, what lies between roads by its place.
+		if c.Type != MissingRoad && c.Type != MissingTurn || len(c.Geometry) == turnPoints && c.Type == MissingTurn {
 			if o.Edge == c.Edge && o.To == c.To {
 				return o.ID
 			}

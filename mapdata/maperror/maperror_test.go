@@ -102,10 +102,10 @@ func collect(t *testing.T, roads memoryRoads, all []trip) ([]learn.Evidence, map
 	t.Helper()
 	var set learn.EvidenceSet
 	passes := map[road.Edge][]maperror.DayPasses{}
-	m, c := match.New(roads), maperror.New(roads)
-	for _, trip := range all {
+	m, c := match.New(roads), maperror.NewFollowing(roads, 1)
+	for k, trip := range all {
 		dayMS := day0 + trip.day*learn.DayMS
-		samples := follow(rand.New(rand.NewPCG(trip.vehicle, uint64(trip.day))), dayMS+3600_000, trip.line...)
+		samples := follow(rand.New(rand.NewPCG(trip.vehicle, uint64(trip.day))), dayMS+3600_000+int64(k)*20_000, trip.line...)
 		for at := 0; at < len(samples); at += 10 {
 			lead := min(at, 3)
 			d := &learn.Drive{Vehicle: trip.vehicle, DayMS: dayMS, LeadIn: lead, Samples: samples[at-lead : min(at+10, len(samples))]}

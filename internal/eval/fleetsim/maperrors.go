@@ -81,7 +81,7 @@ func typeName(t maperror.Type) string {
 // judgeMap judges all tiles with evidence and their neighbours.
 func (r *run) judgeMap(ctx context.Context, a arm) ([]maperror.Candidate, error) {
 	byTile := map[uint32][]learn.Evidence{}
-	for _, kind := range [...]learn.Kind{learn.OffRoadEvidence, learn.EdgeFaultEvidence, learn.TurnEvidence} {
+	for _, kind := range [...]learn.Kind{learn.OffRoadEvidence, learn.EdgeFaultEvidence, learn.TurnEvidence, learn.TrailEvidence} {
 		for _, e := range r.evidence(a, kind) {
 			byTile[uint32(e.Key>>25)] = append(byTile[uint32(e.Key>>25)], e)
 		}

@@ -61,7 +61,7 @@ type dayPass struct {
 func newWorker(g *ground, windows int) *worker {
 	w := &worker{
 		graph: g.graph, windows: windows, matcher: match.New(g.roads), results: make([]match.Result, 256),
-		limits: limit.New(g.roads), errors: maperror.New(g.roads), hazards: hazard.New(g.roads),
+		limits: limit.New(g.roads), errors: maperror.NewFollowing(g.roads, 1), hazards: hazard.New(g.roads),
 	}
 	for class := range classes {
 		w.days[class] = map[edgeDay]*dayPass{}

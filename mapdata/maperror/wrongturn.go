@@ -1,0 +1,153 @@
+package maperror
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+
+	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/road"
+)
+
+// The parameters of turns.
+const (
+	forbiddenShare = 0.05    // of the vehicles that come must make a forbidden turn: some always do
+	returnedMS     = 180_000 // who passes a junction and comes back within this time,
+	leastReturnMS  = 8_000   // but not before this, made a detour
+	turnedShare    = 0.5     // of who got from one edge into the other, detours must prove at least so many
+	aimedShare     = 0.6     // of who came back must have taken the edge in question
+	chanceTimes    = 2       // as many as may have come together by chance do not count
+)
+
+// passing is a turn that some vehicles made at about one time.
+type passing struct {
+	from, to road.Edge
+	dayMS    int64
+	sinceMS  int64 // of the day: between these two times,
+	untilMS  int64 // which are the same if it was one vehicle
+	vehicles learn.Vehicles
+}
+
+// forbidden makes candidates of forbidden turns that are made.
+func (j *judge) forbidden() {
+	for _, k := range sorted(j.breaches, compareGaps) {
+		t := j.breaches[k]
+		i, okA := j.Map.Find(k.edges[0])
+		_, okB := j.Map.Find(k.edges[1])
+		if !okA || !okB || !j.Map.Forbids(i, k.edges[1]) || t.vehicles() < j.cfg.MinVehicles {
+			continue
+		}
+		came := j.passed(k.edges[0], t)
+		if float64(t.vehicles()) < forbiddenShare*float64(came.vehicles()) {
+			continue
+		}
+		share := float64(t.vehicles()) / float64(max(came.vehicles(), t.vehicles()))
+		j.turn(MissingTurn, k.edges, t, 0, 0.5+share/2)
+	}
+}
+
+// turnPoints is the length of the geometry of a turn at a junction.
+const turnPoints = 3
+
+// turn adds the candidate of a turn at a junction.
+func (j *judge) turn(kind Type, edges [2]road.Edge, t *tally, against int, share float64) {
+	i, _ := j.Map.Find(edges[0])
+	k, _ := j.Map.Find(edges[1])
+	in, out := j.course(i), j.course(k)
+	c := Candidate{
+		Type: kind, Edge: edges[0], To: edges[1], At: out[0], Vehicles: t.vehicles(), Against: against,
+		Score: score(t.vehicles(), share),
+	}
+	before, _ := pointAt(in, max(lengthM(in)-shortM/2, 0))
+	after, _ := pointAt(out, min(shortM/2, lengthM(out)))
+	c.Geometry = []geo.Point{before, out[0], after}
+	c.FirstMS, c.LastMS = t.span()
+	j.found = append(j.found, c)
+}
+
+// wrongTurns finds turns that the map allows and that are not made although vehicles want
+// to: those that pass the junction and come back to it, so as to get into the very edge.
+// That nobody makes a turn proves nothing: there may be nowhere to go.
+func (j *judge) wrongTurns() {
+	byTime := func(a, b passing) int {
+		return cmp.Or(cmp.Compare(a.dayMS, b.dayMS), cmp.Compare(a.sinceMS, b.sinceMS), byEdge(a.from, b.from), byEdge(a.to, b.to))
+	}
+	for _, from := range sorted(j.trails, byEdge) {
+		i, ok := j.Map.Find(from)
+		if !ok {
+			continue
+		}
+		came := slices.SortedFunc(slices.Values(j.trails[from]), byTime)
+		node := j.Map.Target(i)
+		var others []passing // who passed the junction from elsewhere
+		for _, list := range [2][]road.Index{j.Map.Out(node), j.Map.OutWrong(node)} {
+			for _, o := range list {
+				if o != i.Reverse() {
+					others = append(others, j.trails[j.Map.Edge(o.Reverse())]...)
+				}
+			}
+		}
+		slices.SortFunc(others, byTime)
+		for _, to := range j.Map.Out(node) {
+			if to != i.Reverse() && !j.Map.Forbids(i, j.Map.Edge(to)) {
+				j.wrongTurn([2]road.Edge{from, j.Map.Edge(to)}, came, others)
+			}
+		}
+	}
+}
+
+// wrongTurn judges one turn, by who came from its first edge and who passed the junction
+// from elsewhere, both in order of time.
+func (j *judge) wrongTurn(edges [2]road.Edge, came, others []passing) {
+	var made, detours, returned tally
+	chance := 0.0
+	first := 0
+	for _, a := range came {
+		if a.to == edges[1] {
+			made.n++
+			made.see(a.dayMS, a.vehicles)
+			continue
+		}
+		for first < len(others) && (others[first].dayMS < a.dayMS || others[first].dayMS == a.dayMS && others[first].sinceMS+trailSlotMS < a.sinceMS) {
+			first++
+		}
+		for k := first; k < len(others) && others[k].dayMS == a.dayMS && others[k].sinceMS <= a.untilMS+returnedMS; k++ {
+			o := &others[k]
+			if o.untilMS < a.sinceMS+leastReturnMS {
+				continue
+			}
+			both := learn.Vehicles{a.vehicles[0] & o.vehicles[0], a.vehicles[1] & o.vehicles[1]}
+			if o.to == edges[1] {
+				chance += float64(ones(a.vehicles)*ones(o.vehicles)) / learn.VehicleBits
+			}
+			if both == (learn.Vehicles{}) {
+				continue
+			}
+			returned.see(a.dayMS, both)
+			if o.to == edges[1] {
+				detours.n++
+				detours.see(a.dayMS, both)
+			}
+		}
+	}
+	n := detours.vehicles()
+	if n < j.cfg.MinVehicles || float64(n) < float64(j.cfg.MinVehicles)+chanceTimes*chance-1 ||
+		float64(n) < aimedShare*float64(returned.vehicles()) || atLeast(n, n+made.vehicles()) < turnedShare {
+		return
+	}
+	j.turn(WrongTurn, edges, &detours, made.vehicles(), float64(n)/float64(n+made.vehicles()))
+}
+
+func ones(v learn.Vehicles) int { return bits.OnesCount64(v[0]) + bits.OnesCount64(v[1]) }
+
+// passingOf is what a vote on a trail says.
+func passingOf(key uint64, dayMS int64, v *learn.Vote) passing {
+	p := passing{from: road.Edge(key), to: road.Edge(v.Code & uint64(road.MaxEdge)), dayMS: dayMS, vehicles: v.Vehicles}
+	p.sinceMS = int64(v.Code>>trailShift) * trailSlotMS
+	p.untilMS = p.sinceMS + trailSlotMS
+	if v.N == 1 {
+		p.sinceMS, p.untilMS = v.Sum[0], v.Sum[0]
+	}
+	return p
+}
