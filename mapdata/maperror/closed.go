@@ -10,6 +10,7 @@ import (
 
 const (
 	minHistory = 3   // days before, of which the road was driven on two thirds
+	strayShare = 0.1 // of a road's vehicles on its fullest day: no more are strays from the roads around
 	aliveShare = 0.5 // of their former traffic must still be on the roads around
 )
 
@@ -112,18 +113,23 @@ func (j *judge) uses() map[road.SegmentID]*use {
 		for _, p := range j.Passes[e] {
 			if n := p.Vehicles.AtLeast(); n > 0 {
 				u.perDay[p.DayMS] += n
-				u.lastMS = max(u.lastMS, p.DayMS)
 			}
 		}
 	}
 	for _, u := range uses {
+		for _, n := range u.perDay {
+			u.vehicles = max(u.vehicles, n)
+		}
 		for day, n := range u.perDay {
+			if float64(n) <= strayShare*float64(u.vehicles) {
+				continue
+			}
+			u.lastMS = max(u.lastMS, day)
 			if u.firstMS == 0 || day < u.firstMS {
 				u.firstMS = day
 			}
 			u.days++
 			u.before += float64(n)
-			u.vehicles = max(u.vehicles, n)
 		}
 	}
 	return uses

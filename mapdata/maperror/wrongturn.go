@@ -2,6 +2,7 @@ package maperror
 
 import (
 	"cmp"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -17,7 +18,7 @@ const (
 	leastReturnMS  = 8_000   // but not before this, made a detour
 	turnedShare    = 0.5     // of who got from one edge into the other, detours must prove at least so many
 	aimedShare     = 0.6     // of who came back must have taken the edge in question
-	chanceTimes    = 2       // as many as may have come together by chance do not count
+	chanceSigmas   = 3       // so far above what comes together by chance must they be
 )
 
 // passing is a turn that some vehicles made at about one time.
@@ -100,12 +101,13 @@ func (j *judge) wrongTurns() {
 // wrongTurn judges one turn, by who came from its first edge and who passed the junction
 // from elsewhere, both in order of time.
 func (j *judge) wrongTurn(edges [2]road.Edge, came, others []passing) {
-	var made, detours, returned tally
-	chance := 0.0
+	var made, detours tally
+	// Vehicles share bits: what chance brings together is counted, and taken away.
+	var turned, detoured, returned, chance, chanceBack float64
 	first := 0
 	for _, a := range came {
 		if a.to == edges[1] {
-			made.n++
+			turned += float64(ones(a.vehicles))
 			made.see(a.dayMS, a.vehicles)
 			continue
 		}
@@ -118,25 +120,22 @@ func (j *judge) wrongTurn(edges [2]road.Edge, came, others []passing) {
 				continue
 			}
 			both := learn.Vehicles{a.vehicles[0] & o.vehicles[0], a.vehicles[1] & o.vehicles[1]}
+			byChance := float64(ones(a.vehicles)*ones(o.vehicles)) / learn.VehicleBits
+			returned, chanceBack = returned+float64(ones(both)), chanceBack+byChance
 			if o.to == edges[1] {
-				chance += float64(ones(a.vehicles)*ones(o.vehicles)) / learn.VehicleBits
-			}
-			if both == (learn.Vehicles{}) {
-				continue
-			}
-			returned.see(a.dayMS, both)
-			if o.to == edges[1] {
-				detours.n++
-				detours.see(a.dayMS, both)
+				detoured, chance = detoured+float64(ones(both)), chance+byChance
+				if both != (learn.Vehicles{}) {
+					detours.see(a.dayMS, both)
+				}
 			}
 		}
 	}
-	n := detours.vehicles()
-	if n < j.cfg.MinVehicles || float64(n) < float64(j.cfg.MinVehicles)+chanceTimes*chance-1 ||
-		float64(n) < aimedShare*float64(returned.vehicles()) || atLeast(n, n+made.vehicles()) < turnedShare {
+	sure := detoured - chance
+	if detours.vehicles() < j.cfg.MinVehicles || sure < float64(j.cfg.MinVehicles)+chanceSigmas*math.Sqrt(chance) ||
+		sure < aimedShare*(returned-chanceBack) || atLeast(int(sure), int(sure+turned)) < turnedShare {
 		return
 	}
-	j.turn(WrongTurn, edges, &detours, made.vehicles(), float64(n)/float64(n+made.vehicles()))
+	j.turn(WrongTurn, edges, &detours, made.vehicles(), sure/(sure+turned))
 }
 
 func ones(v learn.Vehicles) int { return bits.OnesCount64(v[0]) + bits.OnesCount64(v[1]) }

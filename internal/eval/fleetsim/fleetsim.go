@@ -27,6 +27,9 @@ type Config struct {
 
 	Removed     float64 // share of ways that the map lacks; default 0.02
 	Flipped     float64 // share of one-way ways that the map has the other way round; default 0.01
+	Moved       float64 // share of ways with a long stretch between junctions that the map has beside their place; default 0.015
+	Closed      float64 // share of ways of main roads that are closed from the fourth session on; default 0.015
+	Turns       float64 // share of main roads' turns that the map forbids wrongly, and the same of those that it allows wrongly; default 0.02
 	WrongLimits float64 // share of limits on the map that are wrong; default 0.1
 	FalseAlarms float64 // share of roads entered on which a hazard is reported that is none; default 0.02
 	BadCars     float64 // share of vehicles with a broken sensor; default 0.05
@@ -37,7 +40,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Cars: 2000, Driving: 2 * time.Hour, Seed: 1,
-		Removed: 0.02, Flipped: 0.01, WrongLimits: 0.1, FalseAlarms: 0.02, BadCars: 0.05, LeadIn: 3,
+		Removed: 0.02, Flipped: 0.01, Moved: 0.015, Closed: 0.015, Turns: 0.02, WrongLimits: 0.1, FalseAlarms: 0.02, BadCars: 0.05, LeadIn: 3,
 	}
 }
 
@@ -54,6 +57,9 @@ func (c *Config) Validate() error {
 	check(c.Driving >= 15*time.Minute && c.Driving <= 48*time.Hour, "hours", "0.25 to 48", c.Driving)
 	check(c.Removed >= 0 && c.Removed <= 0.2, "removed", "0 to 0.2", c.Removed)
 	check(c.Flipped >= 0 && c.Flipped <= 0.5, "flipped", "0 to 0.5", c.Flipped)
+	check(c.Moved >= 0 && c.Moved <= 0.2, "moved", "0 to 0.2", c.Moved)
+	check(c.Closed >= 0 && c.Closed <= 0.2, "closed", "0 to 0.2", c.Closed)
+	check(c.Turns >= 0 && c.Turns <= 0.1, "turns", "0 to 0.1", c.Turns)
 	check(c.Workers >= 1, "workers", "at least 1", c.Workers)
 	return errors.Join(errs...)
 }
@@ -114,6 +120,8 @@ func (r *run) notes(driven time.Duration) []string {
 		fmt.Sprintf("sessions start at (UTC) %s; road wet for %s", r.starts(), r.wet),
 		fmt.Sprintf("truth: %d roads driven either way; the map lacks %d of %d ways, has %d of %d one-way ways the wrong way",
 			g.network.Arcs(), len(g.removed), g.ways, len(g.flipped), g.oneWays),
+		fmt.Sprintf("%d ways are beside their place, %d closed from the fourth session on; of %d turns of main roads the map has %d wrong, half of them forbidden",
+			len(g.moved), len(g.closed), g.allTurns, len(g.turns)),
 		fmt.Sprintf("of the map's limits %.0f %% are wrong; %.0f %% of passes of a road raise a false alarm; cameras read 92 %% of signs right, 3 %% wrong",
 			100*c.WrongLimits, 100*c.FalseAlarms),
 	}

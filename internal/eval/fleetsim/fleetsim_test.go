@@ -142,7 +142,7 @@ func TestSessionsBringAllConditions(t *testing.T) {
 			t.Errorf("seed %d: %s in %d sessions, wet for %s, night %v", seed, total, len(list), wet, night)
 		}
 	}
-	if list, _ := plan(6*time.Hour, 1); len(list) != 4 {
+	if list, _ := plan(6*time.Hour, 1); len(list) != 5 {
 		t.Errorf("6 h in %d sessions", len(list))
 	}
 }

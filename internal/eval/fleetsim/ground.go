@@ -23,16 +23,26 @@ type ground struct {
 	ways, oneWays int
 	removed       []brokenWay
 	flipped       []brokenWay
+	moved         []brokenWay
+	closed        []brokenWay
+	turns         []*brokenTurn
+	allTurns      int
+	turnsFrom     map[road.Edge][]*brokenTurn
+	turnsInto     map[road.Edge][]*brokenTurn
+	spoiled       map[int64]bool // nodes where something is wrong
+	closedEdges   []uint64
 
 	onMap []road.Index // by arc: the same edge on the map; NoIndex if the map cuts or lacks it
 	arcOf map[road.Edge]int32
 	error map[road.SegmentID]*brokenWay // of the truth
 }
 
-// brokenWay is a way that the map lacks, or has the other way round.
+// brokenWay is a way that the map lacks, or has the other way round, or beside its place, or
+// that is closed in truth.
 type brokenWay struct {
 	id       int64
 	removed  bool
+	within   func(road.Segment) bool                    // those of its segments that are concerned; nil: all
 	segments []road.Segment                             // of the truth
 	cars     map[road.SegmentID]map[vehicleDay]struct{} // who drove there, of the sound ones
 }
@@ -55,18 +65,23 @@ func newGround(ctx context.Context, cfg *Config) (*ground, error) {
 		return nil, fmt.Errorf("read %s: %w", cfg.Map, err)
 	}
 	ways := extract.Ways
+	g := &ground{
+		ways: len(ways), error: map[road.SegmentID]*brokenWay{}, spoiled: map[int64]bool{},
+		turnsFrom: map[road.Edge][]*brokenTurn{}, turnsInto: map[road.Edge][]*brokenTurn{},
+	}
 	segs, _ := road.Build(ways, extract.Restrictions...)
-	truth, err := road.NewGraph(segs, geo.EmptyBox())
+	wrong := g.breakWays(ways, cfg)
+	wrong = g.move(wrong, cfg)
+	g.close(ways, segs, cfg)
+	g.segs, _ = road.Build(wrong, extract.Restrictions...)
+	g.breakTurns(segs, g.segs, cfg)
+	g.truth, err = road.NewGraph(segs, geo.EmptyBox())
 	if err != nil {
 		return nil, fmt.Errorf("the true graph: %w", err)
 	}
-	network, err := fleet.NewNetwork(truth)
-	if err != nil {
+	if g.network, err = fleet.NewNetwork(g.truth); err != nil {
 		return nil, fmt.Errorf("the true network: %w", err)
 	}
-	g := &ground{truth: truth, network: network, ways: len(ways), error: map[road.SegmentID]*brokenWay{}}
-	wrong := g.breakWays(ways, cfg)
-	g.segs, _ = road.Build(wrong, extract.Restrictions...)
 	if g.graph, err = road.NewGraph(g.segs, geo.EmptyBox()); err != nil {
 		return nil, fmt.Errorf("the map: %w", err)
 	}
@@ -90,9 +105,11 @@ func (g *ground) breakWays(ways []road.Way, cfg *Config) []road.Way {
 		switch {
 		case u < cfg.Removed:
 			g.removed = append(g.removed, brokenWay{id: w.ID, removed: true})
+			g.spoil(&w)
 			continue
 		case oneWay && u > 1-cfg.Flipped:
 			g.flipped = append(g.flipped, brokenWay{id: w.ID})
+			g.spoil(&w)
 			w.Flags ^= directions
 		}
 		out = append(out, w)
@@ -115,7 +132,7 @@ func (g *ground) assign(segs []road.Segment, ways []road.Way) {
 		a, b geo.Point
 	}
 	broken := map[int64]*brokenWay{}
-	for _, list := range [][]brokenWay{g.removed, g.flipped} {
+	for _, list := range [][]brokenWay{g.removed, g.flipped, g.moved, g.closed} {
 		for i := range list {
 			list[i].cars = map[road.SegmentID]map[vehicleDay]struct{}{}
 			broken[list[i].id] = &list[i]
@@ -133,6 +150,9 @@ func (g *ground) assign(segs []road.Segment, ways []road.Way) {
 	}
 	for _, s := range segs {
 		if b := of[piece{s.From, s.Shape[0], s.Shape[1]}]; b != nil {
+			if b.within != nil && !b.within(s) {
+				continue
+			}
 			b.segments = append(b.segments, s)
 			b.cars[s.ID] = map[vehicleDay]struct{}{}
 			g.error[s.ID] = b

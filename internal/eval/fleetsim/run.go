@@ -53,11 +53,15 @@ type speedSum struct {
 	n, sumCMPS int64
 }
 
+// closedFrom is the number of the session from which on roads are closed: after enough days
+// on which they were driven, with two left on which they are not.
+const closedFrom = 3
+
 // plan lays sessions over successive days, in the morning, at noon and by night, from a day
 // on that brings both dry and wet ones.
 func plan(driving time.Duration, seed uint64) (list []session, wet time.Duration) {
 	const longest = 90 * time.Minute
-	n := max(3, int((driving+longest-1)/longest))
+	n := max(closedFrom+2, int((driving+longest-1)/longest))
 	length := (driving / time.Duration(n)).Truncate(time.Minute)
 	of := [3]time.Duration{7 * time.Hour, 12*time.Hour + 30*time.Minute, 22*time.Hour + 15*time.Minute}
 	first := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
@@ -134,6 +138,9 @@ func (r *run) simulate(s session) (*fleet.Simulation, error) {
 	c.WrongLimits, c.FalseAlarms, c.BadCars = r.cfg.WrongLimits, r.cfg.FalseAlarms, r.cfg.BadCars
 	c.WrongWays = 1e-4
 	c.OfflineShare, c.DuplicateShare, c.BurstShare = 0, 0, 0
+	if s.number >= closedFrom {
+		c.Closed = r.ground.closedEdges
+	}
 	return fleet.NewSimulation(c, r.ground.network, s.start)
 }
 
@@ -284,6 +291,9 @@ func (r *run) take(sim *fleet.Simulation, s session, last []int32, it *item) boo
 		}
 		if it.bad {
 			continue
+		}
+		if was >= 0 {
+			r.ground.noteTurn(day, road.Edge(r.ground.network.Edge(was)), edge, real)
 		}
 		r.entered[t.Arc]++
 		if b := r.ground.error[edge.Segment()]; b != nil {
