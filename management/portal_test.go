@@ -7,13 +7,15 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/carasso/carasso/internal/credential"
 )
 
-// TestPortalInABrowser drives the page in chromium. SCREENSHOT names a file for a picture.
+// TestPortalInABrowser drives the portal in chromium, over figures that are known. SCREENSHOTS names a
+// folder for pictures, PORTAL_PARTS some of the parts to drive.
 func TestPortalInABrowser(t *testing.T) {
 	const howTo = "run `.ci/setup browser`, or: apt-get install chromium nodejs npm && (cd management/portal/e2e && npm ci)"
 	node, err := exec.LookPath("node")
@@ -31,8 +33,10 @@ func TestPortalInABrowser(t *testing.T) {
 	if chromium == "" {
 		t.Fatalf("chromium is missing: %s", howTo)
 	}
-	if _, err := os.Stat("portal/e2e/node_modules/playwright-core"); err != nil {
-		t.Fatalf("playwright-core is missing: %s", howTo)
+	for _, library := range []string{"playwright-core", "axe-core"} {
+		if _, err := os.Stat("portal/e2e/node_modules/" + library); err != nil {
+			t.Fatalf("%s is missing: %s", library, howTo)
+		}
 	}
 
 	b := newBench(t, nil)
@@ -49,13 +53,13 @@ func TestPortalInABrowser(t *testing.T) {
 			hazards[strconv.FormatUint(h.ID, 10)] = h.Category.String()
 		}
 	}
-	expected, err := json.Marshal(map[string]any{"speeds": speeds, "limits": limits, "hazards": hazards, "exact": true, "backlog": 6})
+	expected, err := json.Marshal(map[string]any{"speeds": speeds, "limits": limits, "hazards": hazards, "bounds": townBounds, "exact": true, "backlog": 6})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, node, "portal.mjs", b.URL, b.token(t, credential.Analyst))
+	cmd := exec.CommandContext(ctx, node, append([]string{"portal.mjs", b.URL, b.token(t, credential.Operator)}, strings.Fields(os.Getenv("PORTAL_PARTS"))...)...)
 	cmd.Dir = "portal/e2e"
 	cmd.WaitDelay = 10 * time.Second
 	cmd.Env = append(os.Environ(), "EXPECTED="+string(expected), "CHROMIUM="+chromium)

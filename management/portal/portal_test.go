@@ -9,14 +9,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
 )
 
-func get(t *testing.T, h http.Handler, path string, header map[string]string) *httptest.ResponseRecorder {
+func get(t *testing.T, h http.Handler, url string, header map[string]string) *httptest.ResponseRecorder {
 	t.Helper()
-	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r := httptest.NewRequest(http.MethodGet, url, nil)
 	for k, v := range header {
 		r.Header.Set(k, v)
 	}
@@ -46,12 +47,15 @@ func TestPageIsStrictAndComplete(t *testing.T) {
 		t.Error("the page has inline script or style")
 	}
 	// Everything that the page and its modules refer to is there.
-	refs := regexp.MustCompile(`(?:src|href)="(/[^"]+)"|from '([^']+)'`)
+	refs := regexp.MustCompile(`(?:src|href)="(/[^"]+)"|(?:from|import\()\s*'([^']+)'|'(/portal/[^']+)'`)
 	seen := map[string]bool{"/openapi.json": true}
 	var follow func(base, text string)
 	follow = func(base, text string) {
 		for _, m := range refs.FindAllStringSubmatch(text, -1) {
-			ref := m[1] + strings.Replace(m[2], "./", "/portal/", 1)
+			ref := m[1] + m[2] + m[3]
+			if strings.HasPrefix(ref, ".") {
+				ref = path.Join(path.Dir(base), ref)
+			}
 			if seen[ref] {
 				continue
 			}
@@ -66,8 +70,11 @@ func TestPageIsStrictAndComplete(t *testing.T) {
 		}
 	}
 	follow("/", body)
-	if len(seen) < 12 {
-		t.Errorf("only %d files found: %v", len(seen), seen)
+	// And all that is there is referred to.
+	for url := range h.assets {
+		if url != "/" && !seen[url] && !strings.HasSuffix(url, ".txt") && !strings.HasSuffix(url, "-worker.mjs") {
+			t.Errorf("nothing refers to %s", url)
+		}
 	}
 }
 
@@ -76,9 +83,9 @@ func TestFilesAreCachedAndCompressed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const path = "/portal/portal.css"
-	plain := get(t, h, path, nil)
-	zipped := get(t, h, path, map[string]string{"Accept-Encoding": "br, gzip"})
+	const sheet = "/portal/css/shell.css"
+	plain := get(t, h, sheet, nil)
+	zipped := get(t, h, sheet, map[string]string{"Accept-Encoding": "br, gzip"})
 	z, err := gzip.NewReader(bytes.NewReader(zipped.Body.Bytes()))
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +98,7 @@ func TestFilesAreCachedAndCompressed(t *testing.T) {
 	if tag == plain.Header().Get("ETag") {
 		t.Error("two representations share an ETag")
 	}
-	again := get(t, h, path, map[string]string{"Accept-Encoding": "gzip", "If-None-Match": tag})
+	again := get(t, h, sheet, map[string]string{"Accept-Encoding": "gzip", "If-None-Match": tag})
 	if again.Code != http.StatusNotModified || again.Body.Len() != 0 {
 		t.Errorf("with its ETag: %d, %d bytes", again.Code, again.Body.Len())
 	}

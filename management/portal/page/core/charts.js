@@ -1,0 +1,113 @@
+// Time series drawn by uPlot, in the theme's colours and the viewer's zone.
+
+import uPlot from '/portal/third_party/uplot/uPlot.esm.js';
+import { css, h, stylesheet } from './dom.js';
+import { moment, time } from './format.js';
+
+const DAY_S = 86_400;
+const dayName = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric' });
+
+/** Resolves when charts can be drawn. */
+export const ready = () => stylesheet('/portal/third_party/uplot/uPlot.min.css');
+
+function sized(u, el) {
+  const observer = new ResizeObserver(() => {
+    if (el.clientWidth) u.setSize({ width: el.clientWidth, height: el.clientHeight });
+  });
+  observer.observe(el);
+  return observer;
+}
+
+/** A value that has no neighbour would be a line of no length: it is drawn as a point. */
+function alone(u, i) {
+  const v = u.data[i];
+  return v.map((y, j) => (y !== null && v[j - 1] == null && v[j + 1] == null ? j : -1)).filter((j) => j >= 0);
+}
+
+/**
+ * A chart over time, in el, whose size it takes.
+ * @param {HTMLElement} el
+ * @param {Object} o
+ * @param {number[]} o.x seconds since the epoch, rising
+ * @param {{label: string, values: (number|null)[], colour?: string, dash?: number[], width?: number, quiet?: boolean}[]} o.series
+ *   colour names a custom property; quiet ones have no line (edges of a band)
+ * @param {{from: number, to: number, colour: string}[]} [o.bands] filled between two series, by index
+ * @param {[number, number]} [o.range] of x, in seconds
+ * @param {number} [o.least] the y axis reaches at least there
+ * @param {(v: number) => string} [o.format] of values, in the line that follows the pointer
+ */
+export function timeChart(el, { x, series, bands = [], range, least = 1, format = (v) => v.toFixed(1) }) {
+  const readout = h('p', { class: 'readout', 'aria-hidden': 'true' });
+  const [t0, t1] = range ?? [x[0], x.at(-1)];
+  const long = t1 - t0 > 1.6 * DAY_S;
+  const axis = { stroke: () => css('--muted'), font: '11px system-ui, sans-serif', ticks: { show: false } };
+  const colour = (c, alpha = '') => () => `${css(c)}${alpha}`;
+  const u = new uPlot({
+    width: el.clientWidth || 320,
+    height: el.clientHeight || 180,
+    padding: [10, 6, 0, 0],
+    legend: { show: false },
+    select: { show: false },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+    scales: { x: { time: true, range: () => [t0, t1] }, y: { range: (_, lo, hi) => [Math.min(0, lo ?? 0), Math.max(hi ?? 0, least) * 1.1] } },
+    axes: [
+      { ...axis, grid: { show: false }, size: 24, space: long ? 70 : 60, values: (_, ticks) => ticks.map((t) => (long && new Date(t * 1000).getHours() === 0 ? dayName.format(t * 1000) : time(t * 1000))) },
+      { ...axis, grid: { stroke: () => css('--line'), width: 1 }, size: 40, space: 36 },
+    ],
+    bands: bands.map((b) => ({ series: [b.to + 1, b.from + 1], fill: colour(b.colour, '2e') })),
+    series: [{}, ...series.map((l) => (l.quiet
+      ? { stroke: 'transparent', points: { show: false } }
+      : { stroke: colour(l.colour ?? '--series-1'), width: l.width ?? 2, dash: l.dash, points: { show: !l.dash, size: 5, filter: alone, fill: colour(l.colour ?? '--series-1') } }))],
+    hooks: {
+      setCursor: [(self) => {
+        const i = self.cursor.idx;
+        readout.textContent = i === null || i === undefined ? '' : [moment(x[i] * 1000), ...series.filter((l) => l.values[i] !== null && l.values[i] !== undefined && l.label)
+          .map((l) => `${l.label} ${format(l.values[i])}`)].join(' · ');
+      }],
+    },
+  }, [x, ...series.map((l) => l.values)], el);
+  el.after(readout);
+  const observer = sized(u, el);
+  return {
+    redraw: () => u.redraw(false),
+    destroy() {
+      observer.disconnect();
+      readout.remove();
+      u.destroy();
+    },
+  };
+}
+
+/** A sparkline of up to two series over the last minutes; push(t, values) adds to it.
+ * The scale reaches at least to `least`. */
+export function sparkline(el, series, { keep = 300, least = 1e-6 } = {}) {
+  const data = [[], ...Array.from({ length: series }, () => [])];
+  const u = new uPlot({
+    width: el.clientWidth || 300,
+    height: el.clientHeight || 56,
+    padding: [4, 0, 2, 0],
+    legend: { show: false },
+    cursor: { show: false },
+    select: { show: false },
+    axes: [{ show: false }, { show: false }],
+    scales: { x: { time: true }, y: { range: (_, lo, hi) => [0, Math.max(hi * 1.08, least)] } },
+    series: [{}, ...Array.from({ length: series }, (_, i) => ({
+      stroke: () => css(`--series-${i + 1}`), width: 1.75, points: { show: false }, spanGaps: true,
+      fill: i === 0 ? () => `${css('--series-1')}1a` : undefined,
+    }))],
+  }, data, el);
+  const observer = sized(u, el);
+  return {
+    push(t, values) {
+      data[0].push(t);
+      values.forEach((v, i) => data[i + 1].push(v));
+      if (data[0].length > keep) data.forEach((column) => column.shift());
+      u.setData(data);
+    },
+    redraw: () => u.redraw(false),
+    destroy() {
+      observer.disconnect();
+      u.destroy();
+    },
+  };
+}

@@ -1,0 +1,7 @@
+// The views, in the order of the navigation. Each is a module of its own, loaded when it is opened;
+// main.js says what such a module exports.
+
+export const VIEWS = [
+  { id: 'map', title: 'Map', load: () => import('./views/map/index.js') },
+  { id: 'pipeline', title: 'Pipeline', load: () => import('./views/pipeline/index.js') },
+];
