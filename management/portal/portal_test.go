@@ -47,7 +47,7 @@ func TestPageIsStrictAndComplete(t *testing.T) {
 		t.Error("the page has inline script or style")
 	}
 	// Everything that the page and its modules refer to is there.
-	refs := regexp.MustCompile(`(?:src|href)="(/[^"]+)"|(?:from|import\()\s*'([^']+)'|'(/portal/[^']+)'`)
+	refs := regexp.MustCompile(`(?:src|href)="(/[^"]+)"|(?:from |import\()'(\.{0,2}/[^'\s]+)'|'(/portal/[^']+)'`)
 	seen := map[string]bool{"/openapi.json": true}
 	var follow func(base, text string)
 	follow = func(base, text string) {

@@ -158,13 +158,14 @@ export async function run(t) {
     await page.click('#tab-slow');
     await overview(page, camera);
     await settled(page);
-    let refreshed = 0;
-    page.on('response', (r) => { if (r.url().includes('/v1/tiles/speeds/')) refreshed++; });
-    await page.waitForFunction(() => {
-      window.leastSeen = Math.min(window.leastSeen ?? Infinity, window.carassoMap.queryRenderedFeatures({ layers: ['speeds'] }).length);
-      return (window.polls = (window.polls ?? 0) + 1) > 25;
-    }, null, { polling: 200 });
-    assert.ok(refreshed > 0, 'no tile was asked for again');
+    const asked = page.waitForResponse((r) => r.url().includes('/v1/tiles/speeds/'));
+    const watching = page.evaluate(() => new Promise((done) => {
+      const look = () => { window.leastSeen = Math.min(window.leastSeen ?? Infinity, window.carassoMap.queryRenderedFeatures({ layers: ['speeds'] }).length); };
+      window.carassoMap.on('render', look);
+      window.carassoMap.once('sourcedataloading', () => window.carassoMap.once('idle', () => { look(); done(); }));
+    }));
+    await asked;
+    await watching;
     assert.ok(await page.evaluate(() => window.leastSeen) > 0, 'the speeds vanished while refreshing');
   });
 

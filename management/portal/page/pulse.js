@@ -13,10 +13,11 @@ export function startPulse(el) {
   const flow = h('b', { data: { figure: 'accepted' } }, '–');
   const fresh = h('b', { data: { figure: 'fresh' } }, '–');
   const lost = h('b', { id: 'balance' }, '–');
+  const samples = h('span', { class: 'wide' });
   const figures = [
     h('a', { class: 'figure', href: '#/pipeline', title: 'Batches accepted a second' }, flow, ' batches/s'),
     h('a', { class: 'figure wide', href: '#/pipeline', title: 'From a car\'s measurement to the map, 95 of 100' }, fresh, ' to the map'),
-    h('a', { class: 'figure', href: '#/pipeline', title: 'Accepted = archived + duplicates + quarantined + in flight, over 24 hours' }, lost),
+    h('a', { class: 'figure', href: '#/pipeline', title: 'Accepted = archived + duplicates + quarantined + in flight, over 24 hours' }, lost, samples),
   ];
   el.replaceChildren(status, ...figures);
   let stop = null;
@@ -40,7 +41,8 @@ export function startPulse(el) {
     const ok = l.balanced && l.crosscheck.consistent;
     lost.dataset.state = l.totals.accepted === 0 ? 'wait' : ok ? 'ok' : 'bad';
     lost.dataset.balanced = String(ok);
-    say(lost, l.totals.accepted === 0 ? 'Nothing accepted yet' : ok ? `Nothing lost of ${short(l.totals.accepted_samples)} samples` : 'The ledger does not add up');
+    say(lost, l.totals.accepted === 0 ? 'Nothing accepted yet' : ok ? 'Nothing lost' : 'The ledger does not add up');
+    say(samples, l.totals.accepted ? ` of ${short(l.totals.accepted_samples)} samples` : '');
   }
 
   function error(err) {

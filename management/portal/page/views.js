@@ -3,5 +3,6 @@
 
 export const VIEWS = [
   { id: 'map', title: 'Map', load: () => import('./views/map/index.js') },
+  { id: 'trends', title: 'Trends', load: () => import('./views/trends/index.js') },
   { id: 'pipeline', title: 'Pipeline', load: () => import('./views/pipeline/index.js') },
 ];

@@ -33,12 +33,13 @@ function alone(u, i) {
  *   colour names a custom property; quiet ones have no line (edges of a band)
  * @param {{from: number, to: number, colour: string}[]} [o.bands] filled between two series, by index
  * @param {[number, number]} [o.range] of x, in seconds
+ * @param {Map<number, string>|null} [o.labels] x is no time, but these: by value
  * @param {number} [o.least] the y axis reaches at least there
  * @param {(v: number) => string} [o.format] of values, in the line that follows the pointer
  */
-export function timeChart(el, { x, series, bands = [], range, least = 1, format = (v) => v.toFixed(1) }) {
+export function timeChart(el, { x, series, bands = [], range, labels = null, least = 1, format = (v) => v.toFixed(1) }) {
   const readout = h('p', { class: 'readout', 'aria-hidden': 'true' });
-  const [t0, t1] = range ?? [x[0], x.at(-1)];
+  const [t0, t1] = range ?? [x[0], Math.max(x.at(-1), x[0] + 1)];
   const long = t1 - t0 > 1.6 * DAY_S;
   const axis = { stroke: () => css('--muted'), font: '11px system-ui, sans-serif', ticks: { show: false } };
   const colour = (c, alpha = '') => () => `${css(c)}${alpha}`;
@@ -49,9 +50,9 @@ export function timeChart(el, { x, series, bands = [], range, least = 1, format 
     legend: { show: false },
     select: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
-    scales: { x: { time: true, range: () => [t0, t1] }, y: { range: (_, lo, hi) => [Math.min(0, lo ?? 0), Math.max(hi ?? 0, least) * 1.1] } },
+    scales: { x: { time: !labels, range: () => [t0, t1] }, y: { range: (_, lo, hi) => [Math.min(0, lo ?? 0), Math.max(hi ?? 0, least) * 1.1] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 24, space: long ? 70 : 60, values: (_, ticks) => ticks.map((t) => (long && new Date(t * 1000).getHours() === 0 ? dayName.format(t * 1000) : time(t * 1000))) },
+      { ...axis, grid: { show: false }, size: 24, space: long ? 70 : 60, incrs: labels ? [1, 2, 3, 6] : undefined, values: (_, ticks) => ticks.map((t) => (labels ? labels.get(t) ?? '' : long && new Date(t * 1000).getHours() === 0 ? dayName.format(t * 1000) : time(t * 1000))) },
       { ...axis, grid: { stroke: () => css('--line'), width: 1 }, size: 40, space: 36 },
     ],
     bands: bands.map((b) => ({ series: [b.to + 1, b.from + 1], fill: colour(b.colour, '2e') })),
@@ -61,7 +62,7 @@ export function timeChart(el, { x, series, bands = [], range, least = 1, format 
     hooks: {
       setCursor: [(self) => {
         const i = self.cursor.idx;
-        readout.textContent = i === null || i === undefined ? '' : [moment(x[i] * 1000), ...series.filter((l) => l.values[i] !== null && l.values[i] !== undefined && l.label)
+        readout.textContent = i === null || i === undefined ? '' : [labels?.get(x[i]) ?? moment(x[i] * 1000), ...series.filter((l) => l.values[i] !== null && l.values[i] !== undefined && l.label)
           .map((l) => `${l.label} ${format(l.values[i])}`)].join(' · ');
       }],
     },

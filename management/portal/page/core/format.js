@@ -16,6 +16,9 @@ export const short = (n) => (n < 100_000 ? count(n) : compact.format(n));
 export const rate = (n) => (n > 0 && n < 10 ? n.toFixed(1) : short(n));
 export const percent = (share) => `${Math.round(share * 100)} %`;
 
+/** How sure one is: never quite. */
+export const certainty = (p) => (p > 0.995 ? '> 99 %' : percent(p));
+
 /** A speed in the unit in use, without and with the unit. */
 export const speedValue = (kmh) => String(Math.round(inUnits(kmh)));
 export const speed = (kmh) => `${speedValue(kmh)} ${units()}`;

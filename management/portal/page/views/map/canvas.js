@@ -8,6 +8,7 @@ import { colours } from './palette.js';
 import { style } from './style.js';
 
 const REFRESH_MS = 3000;
+const SLOWEST_MS = 10_000;
 const WORLD = [-180, -85, 180, 85];
 const NOTHING = { type: 'FeatureCollection', features: [] };
 const ATTRIBUTION = '<a href="https://www.openstreetmap.org/copyright" target="_blank" rel="noopener">© OpenStreetMap contributors</a>';
@@ -139,15 +140,24 @@ export async function startCanvas(el, { shown, at, ui, signal }) {
   });
   map.on('error', () => { /* a tile that failed is asked for again at the next refresh */ });
 
+  // The next refresh comes some time after the map has come to rest from the last one, so that a slow
+  // machine keeps time for its user; and anyway after a while.
+  let timer = 0;
+  const plan = (ms) => {
+    clearTimeout(timer);
+    timer = setTimeout(refresh, ms);
+  };
   const refresh = () => {
+    if (signal.aborted) return;
+    plan(SLOWEST_MS);
     // Not while tiles are still on their way: that would start them again.
     if (document.hidden) return;
     for (const layer of LIVE) if (map.getSource(layer) && map.isSourceLoaded(layer)) map.refreshTiles(layer);
   };
-  const timer = setInterval(refresh, REFRESH_MS);
+  map.on('idle', () => plan(REFRESH_MS));
   document.addEventListener('visibilitychange', refresh, { signal });
   signal.addEventListener('abort', () => {
-    clearInterval(timer);
+    clearTimeout(timer);
     map.remove();
   });
 

@@ -3,7 +3,7 @@
 
 import { get, query } from '../../core/api.js';
 import { fill, h } from '../../core/dom.js';
-import { ago, count, limit, percent, plural, roadTitle, speedValue, when } from '../../core/format.js';
+import { ago, certainty, count, limit, percent, plural, roadTitle, speedValue, when } from '../../core/format.js';
 import { theme, units } from '../../core/prefs.js';
 import { empty, loading, trouble } from '../../core/states.js';
 import { reading } from './canvas.js';
@@ -110,7 +110,7 @@ export function startLists(el, { tab, canvas, actions, chosen, signal }) {
           h('ol', { class: 'rows', id: 'differing' }, sorted.map((f) => {
             const p = f.properties;
             return row(h('span', { class: 'sign', 'aria-hidden': 'true' }, p.learned === 'none' ? '∅' : speedValue(p.learned)),
-              roadTitle(p), `${plural(p.vehicles, 'car')}, ${percent(p.posterior)} sure · ${p.length_m ? `${count(p.length_m)} m` : ''}`,
+              roadTitle(p), `${plural(p.vehicles, 'car')}, ${certainty(p.posterior)} sure · ${p.length_m ? `${count(p.length_m)} m` : ''}`,
               [h('span', { class: 'visually-hidden' }, `learned ${limit(p.learned)}, `), 'map: ', h('b', null, p.map === null ? 'none known' : p.map === 'none' ? 'no limit' : speedValue(p.map))],
               () => actions.road(p.edge, f.geometry));
           }))]

@@ -3,7 +3,7 @@
 import { may, send } from '../../core/api.js';
 import { h, say } from '../../core/dom.js';
 import { ago, percent, plural, when } from '../../core/format.js';
-import { card, facts } from './card.js';
+import { card, facts } from '../../core/card.js';
 import { letterOf, nameOf } from './hazards.js';
 import { errorName } from './lists.js';
 

@@ -3,12 +3,12 @@
 import { get, query } from '../../core/api.js';
 import { ready, timeChart } from '../../core/charts.js';
 import { h, say } from '../../core/dom.js';
-import { NONE, ago, count, heading, limit as limitText, percent, plural, roadClass, roadTitle, speed, speedValue, time, when } from '../../core/format.js';
+import { NONE, ago, certainty, count, heading, limit as limitText, percent, plural, roadClass, roadTitle, speed, speedValue, time, when } from '../../core/format.js';
 import { inUnits, theme, units } from '../../core/prefs.js';
 import { loading, trouble } from '../../core/states.js';
 import { behind, table } from '../../core/table.js';
 import { reading } from './canvas.js';
-import { card, facts } from './card.js';
+import { card, facts } from '../../core/card.js';
 import { colourOf } from './palette.js';
 
 const REFRESH_MS = 15_000;
@@ -168,7 +168,7 @@ export function roadCard(el, p, { line, learned, close, other, signal }) {
       h('span', { class: 'num' }, c.probability > 0.999 ? '> 99.9 %' : `${(c.probability * 100).toFixed(1)} %`))));
     evidence.replaceChildren(...[
       facts([
-        ['Learned', l ? `${said(l.learned)} (${percent(l.posterior)}, ${plural(l.vehicles, 'car')})` : 'not yet: too few cars, or not sure', 'limit'],
+        ['Learned', l ? `${said(l.learned)} (${certainty(l.posterior)}, ${plural(l.vehicles, 'car')})` : 'not yet: too few cars, or not sure', 'limit'],
         ['In the map', h('span', { class: l?.differs ? 'bad' : null }, said(inMap)), 'map-limit'],
         ['Signs read', l ? count(l.readings) : null],
         ['Since', l && Date.parse(l.since) > 0 ? when(l.since) : null],

@@ -55,7 +55,7 @@ export function drawing(el) {
     const [w, hgt] = shape.box;
     const parts = { flows: {}, boxes: {} };
     const lines = FLOWS.filter((f) => !(narrow.matches && f.wideOnly)).map((f) => {
-      const p = path(shape.at[f.from], shape.at[f.to], shape.box);
+      const p = path(shape.at[(narrow.matches && f.tallFrom) || f.from], shape.at[f.to], shape.box);
       const line = s('path', { d: p.d, class: 'flow', 'marker-end': 'url(#arrow)' });
       const label = s('text', { x: p.label[0], y: p.label[1], class: 'flow-label' });
       parts.flows[f.id] = { line, label };

@@ -13,6 +13,19 @@ import { figuresOf } from './parts.js';
 
 const LAYERS = [['hazards', 'Hazards'], ['speeds', 'Speeds'], ['limits', 'Limits'], ['roads', 'Roads']];
 
+/** How many workers there are beside how many autoscaling would have, and why. */
+function autoscaling(a) {
+  const more = a.desired_workers - a.workers;
+  return [
+    h('dl', { class: 'equation' }, [['Workers', count(a.workers), 'workers'], ['Autoscaling wishes', count(a.desired_workers), 'desired-workers'], ['Backlog of each', `${rate(a.backlog_per_worker)} of ${rate(a.allowed_backlog_per_worker)}`, null]]
+      .map(([name, value, figure]) => h('div', null, h('dt', null, name), h('dd', figure && { data: { figure } }, value)))),
+    h('p', { class: 'muted small' }, more > 0 ? h('span', { class: 'badge warn' }, `${more} more wished for`) : h('span', { class: 'badge good' }, 'enough'),
+      ` A backlog is to be worked off within ${text(a.latency_target_s)}; one worker does ${rate(a.envelopes_per_s_per_worker)} envelopes a second${a.capacity_assumed ? ' (assumed, until measured)' : ''}.`),
+  ];
+}
+
+const text = (v) => duration(v).join(' ');
+
 export async function mount(root, { signal }) {
   await Promise.all([ready(), stylesheet('/portal/css/pipeline.css')]);
   const stage = h('section', { class: 'panel', 'aria-label': 'Architecture' }, loading(6));
@@ -22,6 +35,7 @@ export async function mount(root, { signal }) {
   const [accepted, processed, oldest] = [figure(), figure(), figure()];
   const freshness = h('div', null, loading(3));
   const workers = h('div', null, loading(2));
+  const scaling = h('div', { class: 'scaling', hidden: true });
   const verdict = h('div', { class: 'verdict', role: 'status' }, loading(1));
   const ledger = h('div', null, loading(5));
   root.append(h('div', { class: 'page' },
@@ -30,14 +44,13 @@ export async function mount(root, { signal }) {
     h('div', { class: 'pair' },
       h('section', { class: 'panel' }, h('header', null, h('h2', null, 'Batches per second'), h('p', { class: 'key' }, h('span', null, h('i'), 'accepted ', accepted), h('span', null, h('i', { class: 'two' }), 'processed ', processed))), flow),
       h('section', { class: 'panel' }, h('header', null, h('h2', null, 'Age of the queue'), h('p', { class: 'key' }, h('span', null, h('i'), 'oldest ', oldest))), age)),
-    h('section', { class: 'panel' }, h('header', null, h('h2', null, 'Ledger, last 24 hours'), h('a', { href: '#/quarantine', class: 'muted' }, 'Quarantine')), verdict, ledger),
+    h('section', { class: 'panel' }, h('header', null, h('h2', null, 'Ledger, last 24 hours')), verdict, ledger),
     h('div', { class: 'pair' },
       h('section', { class: 'panel' }, h('h2', null, 'From event to map, by layer'), freshness),
-      h('section', { class: 'panel' }, h('h2', null, 'Workers'), workers))));
+      h('section', { class: 'panel' }, h('h2', null, 'Workers'), scaling, workers))));
 
   let picture = null;
   let charts = null;
-  const text = (v) => duration(v).join(' ');
 
   follow('/v1/pipeline', 2000, {
     data(p) {
@@ -62,6 +75,8 @@ export async function mount(root, { signal }) {
         { label: 'since accepted', num: true, value: ([id]) => text(p.freshness[id].p95_s) },
         { label: 'Tiles', num: true, value: ([id]) => count(p.freshness[id].tiles) },
       ], known, { caption: 'How long from the event to the map' }) : empty('Nothing was published lately')));
+      scaling.hidden = !p.scaling;
+      if (p.scaling) fill(scaling, JSON.stringify(p.scaling), () => autoscaling(p.scaling));
       fill(workers, JSON.stringify(p.workers), () => (p.workers.length ? table([
         { label: 'Name', value: (w) => w.name }, { label: 'Batches/s', num: true, value: (w) => rate(w.batches_per_s) }, { label: 'Samples/s', num: true, value: (w) => rate(w.samples_per_s) },
         { label: 'Flushes', num: true, value: (w) => count(w.flushes) }, { label: 'Committed', num: true, value: (w) => when(w.last_committed_at, (d) => ago(d)) },

@@ -15,7 +15,7 @@ export const BOXES = [
 
 export const FLOWS = [
   { id: 'post', from: 'cars', to: 'receiver' }, { id: 'send', from: 'receiver', to: 'queue' }, { id: 'poll', from: 'queue', to: 'worker' },
-  { id: 'claim', from: 'worker', to: 'database' }, { id: 'archive', from: 'worker', to: 'objects' }, { id: 'publish', from: 'worker', to: 'live' },
+  { id: 'claim', from: 'worker', to: 'database' }, { id: 'archive', from: 'worker', to: 'objects' }, { id: 'publish', from: 'worker', to: 'live', tallFrom: 'objects' },
   { id: 'query', from: 'database', to: 'management' }, { id: 'point', from: 'live', to: 'tiles' }, { id: 'objects', from: 'objects', to: 'tiles', wideOnly: true },
   { id: 'bury', from: 'queue', to: 'dead', kind: 'fault' }, { id: 'reject', from: 'worker', to: 'quarantine', kind: 'fault' },
 ];
@@ -29,7 +29,7 @@ export function figuresOf(p) {
   const waiting = p.queue.visible + p.queue.in_flight;
   const per = (n) => `${rate(n)}/s`;
   const speeds = p.freshness.speeds;
-  const wish = p.autoscaling?.desired ?? p.autoscaling?.desired_workers;
+  const wish = p.scaling?.desired_workers;
   const workers = p.workers.length;
   const boxes = {
     cars: good(`${rate(p.samples_per_s_60s)}/s`, 'samples, last minute'),
@@ -37,7 +37,7 @@ export function figuresOf(p) {
     queue: p.queue.ok
       ? judged(p.queue.oldest_age_s > STUCK_S, p.queue.oldest_age_s > LATE_S, `${short(waiting)} waiting`, `oldest ${text(p.queue.oldest_age_s)}`, 'old messages')
       : { value: NONE, detail: 'out of reach', state: 'bad', verdict: 'away' },
-    worker: judged(waiting > 0 && !workers, wish !== undefined && wish > workers, `${rate(p.processed_batches_per_s)}/s`, `${plural(workers, 'worker')}${wish === undefined ? '' : `, wished ${wish}`} · ${text(p.lag_s)} behind`, workers ? 'more are wished for' : 'nobody works'),
+    worker: judged(waiting > 0 && !workers, wish !== undefined && wish > workers, `${rate(p.processed_batches_per_s)}/s`, wish !== undefined && wish !== workers ? `${plural(workers, 'worker')}, ${wish} wished for` : `${plural(workers, 'worker')}, ${text(p.lag_s)} behind`, workers ? 'more are wished for' : 'nobody works'),
     database: p.database.ok ? judged(false, p.database.latency_ms > SLOW_MS, `${Math.round(p.database.latency_ms)} ms`, 'ledger, aggregates', 'slow') : { value: NONE, detail: 'out of reach', state: 'bad', verdict: 'away' },
     objects: good(short(p.totals.archived_samples), 'samples archived'),
     live: judged(false, p.outbox_tiles > 5000, `${short(p.outbox_tiles)} tiles`, 'waiting to be published', 'behind'),

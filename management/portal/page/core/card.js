@@ -1,7 +1,7 @@
-// The frame of a card about one thing on the map.
+// A card about one thing, and its facts.
 
-import { h } from '../../core/dom.js';
-import { icon } from '../../core/icons.js';
+import { h } from './dom.js';
+import { icon } from './icons.js';
 
 /** A card with a title, a line below it and a button that closes it. */
 export function card(title, what, close, ...content) {
