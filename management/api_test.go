@@ -293,13 +293,14 @@ func TestPipelineIsSharedAndSurvivesTheDatabase(t *testing.T) {
 		Freshness map[string]struct {
 			P95S      float64 `json:"p95_s"`
 			EventP95S float64 `json:"event_p95_s"`
+			LateShare float64 `json:"late_share"`
 		}
 		LagS float64 `json:"lag_s"`
 	}
 	if err := json.Unmarshal(doc, &p); err != nil || res.StatusCode != http.StatusOK || p.Database.OK {
 		t.Errorf("with the database away: %d %s", res.StatusCode, doc)
 	}
-	if p.Totals.Handled != 1010 || p.LagS != 0.6 || p.Freshness["speeds"].P95S == 0 || p.Freshness["speeds"].EventP95S != 11.4 {
+	if p.Totals.Handled != 1010 || p.LagS != 0.6 || p.Freshness["speeds"].P95S == 0 || p.Freshness["speeds"].EventP95S != 11.4 || p.Freshness["speeds"].LateShare != 0.2 {
 		t.Errorf("figures %s", doc)
 	}
 	if res, doc := b.do(t, "GET", "/v1/ledger", token, nil); res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" || strings.Contains(string(doc), "refused") {

@@ -205,7 +205,7 @@ func (s *fakeStore) Activity(context.Context, bool) (ledger.Activity, error) {
 		At: at, Accepted10: r, Accepted60: r, Processed10: ledger.Rate{Batches: 990 + 20*wave, Samples: 9900}, Processed60: r,
 		NewestAccepted: at.Add(-600 * time.Millisecond), EnvelopesPerS: 24, OutboxTiles: 4,
 		Workers:   []ledger.WorkerActivity{{Name: "worker-1", Rate: ledger.Rate{Batches: 504, Samples: 5040}, Flushes: 58, LastCommitted: at}, {Name: "worker-2", Rate: ledger.Rate{Batches: 486, Samples: 4860}, Flushes: 57, LastCommitted: at}},
-		Freshness: []ledger.Projection{{Layer: "speeds", Tiles: 20, P50S: 1.21 + 0.1*wave, P95S: 2.46 + 0.3*wave, MaxS: 3, EventP50S: 6.2, EventP95S: 11.4}},
+		Freshness: []ledger.Projection{{Layer: "speeds", Tiles: 20, P50S: 1.21 + 0.1*wave, P95S: 2.46 + 0.3*wave, MaxS: 3, EventP50S: 6.2, EventP95S: 11.4}, {Layer: "speeds", Late: true, Tiles: 5, P50S: 1.21 + 0.1*wave, P95S: 2.46 + 0.3*wave, MaxS: 3, EventP50S: 40, EventP95S: 70}},
 	}, s.err
 }
 

@@ -43,8 +43,9 @@ type freshnessDoc struct {
 	P50S      float64 `json:"p50_s"` // from acceptance
 	P95S      float64 `json:"p95_s"`
 	MaxS      float64 `json:"max_s"`
-	EventP50S float64 `json:"event_p50_s"` // from the events' own time
+	EventP50S float64 `json:"event_p50_s"` // from the events' own time, of what vehicles sent promptly
 	EventP95S float64 `json:"event_p95_s"`
+	LateShare float64 `json:"late_share"` // of the tiles, those of what they did not
 	Tiles     int64   `json:"tiles"`
 }
 
@@ -184,7 +185,8 @@ func newPipelineDoc(a *ledger.Activity, depth telemetry.QueueDepth, t ledger.Tot
 }
 
 // freshness sums passes up per layer: the median of the passes' medians and the 95th
-// percentile of their 95th percentiles, each pass weighted by its tiles.
+// percentile of their 95th percentiles, each pass weighted by its tiles. What vehicles sent late counts from
+// its acceptance, but not from the event.
 func freshness(passes []ledger.Projection) map[string]freshnessDoc {
 	byLayer := map[string][]ledger.Projection{}
 	for _, p := range passes {
@@ -193,28 +195,40 @@ func freshness(passes []ledger.Projection) map[string]freshnessDoc {
 	docs := make(map[string]freshnessDoc, len(byLayer))
 	for layer, ps := range byLayer {
 		var d freshnessDoc
+		var prompt []ledger.Projection
+		var late, total float64
 		for _, p := range ps {
 			d.Tiles += p.Tiles
 			d.MaxS = max(d.MaxS, round(p.MaxS, 3))
+			total += weight(p)
+			if p.Late {
+				late += weight(p)
+			} else {
+				prompt = append(prompt, p)
+			}
 		}
+		d.LateShare = round(late/total, 4)
 		d.P50S = round(weighted(ps, 0.50, func(p ledger.Projection) float64 { return p.P50S }), 3)
 		d.P95S = round(weighted(ps, 0.95, func(p ledger.Projection) float64 { return p.P95S }), 3)
-		d.EventP50S = round(weighted(ps, 0.50, func(p ledger.Projection) float64 { return p.EventP50S }), 3)
-		d.EventP95S = round(weighted(ps, 0.95, func(p ledger.Projection) float64 { return p.EventP95S }), 3)
+		d.EventP50S = round(weighted(prompt, 0.50, func(p ledger.Projection) float64 { return p.EventP50S }), 3)
+		d.EventP95S = round(weighted(prompt, 0.95, func(p ledger.Projection) float64 { return p.EventP95S }), 3)
 		docs[layer] = d
 	}
 	return docs
 }
+
+// weight is how much a pass counts: by its tiles, and if it published none a little.
+func weight(p ledger.Projection) float64 { return float64(max(p.Tiles, 1)) }
 
 // weighted is the value at or below which a share q of the tiles lies. It sorts ps.
 func weighted(ps []ledger.Projection, q float64, value func(ledger.Projection) float64) float64 {
 	slices.SortFunc(ps, func(a, b ledger.Projection) int { return cmp.Compare(value(a), value(b)) })
 	var total, below float64
 	for _, p := range ps {
-		total += float64(max(p.Tiles, 1))
+		total += weight(p)
 	}
 	for _, p := range ps {
-		if below += float64(max(p.Tiles, 1)); below >= q*total {
+		if below += weight(p); below >= q*total {
 			return value(p)
 		}
 	}

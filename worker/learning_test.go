@@ -66,7 +66,7 @@ func TestHazardEndToEnd(t *testing.T) {
 	if h.Category != telemetry.SlipperyRoad || h.Edge != s.edges[2] || h.Vehicles != 3 || !h.Active() {
 		t.Errorf("hazard = %+v, want slippery by 3 vehicles on %d", h, s.edges[2])
 	}
-	if n := w.number("SELECT count(*) FROM projection WHERE layer = 'hazards' AND event_p95_s > 0"); n == 0 {
+	if n := w.number("SELECT count(*) FROM projection WHERE layer LIKE 'hazards%' AND event_p95_s > 0"); n == 0 {
 		t.Error("no freshness recorded")
 	}
 

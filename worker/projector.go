@@ -245,22 +245,56 @@ func (p *Projector) gather(ctx context.Context) error {
 	}
 }
 
-// record notes how fresh the published rows are.
+// How long after its event a batch may be accepted and not be late: hazards are sent at once, all else when
+// a batch is full. What comes later was the vehicle's or the network's to send sooner.
+const (
+	lateHazardMS = 1_000
+	lateMS       = 15_000
+)
+
+// record notes how fresh the published rows are, late ones apart: they say nothing of the pipeline.
 func (p *Projector) record(ctx context.Context, rows []learn.DirtyTile, published int) error {
 	now := time.Now().UnixMilli()
+	bound := int64(lateMS)
+	if p.layer.Name() == LayerHazards {
+		bound = lateHazardMS
+	}
+	var prompt, late []learn.DirtyTile
+	for _, r := range rows {
+		if r.AcceptedMS-r.EventMS > bound {
+			late = append(late, r)
+		} else {
+			prompt = append(prompt, r)
+		}
+	}
+	tilesLate := published * len(late) / len(rows)
+	if err := p.recordGroup(ctx, prompt, false, published-tilesLate, now); err != nil {
+		return err
+	}
+	return p.recordGroup(ctx, late, true, tilesLate, now)
+}
+
+func (p *Projector) recordGroup(ctx context.Context, rows []learn.DirtyTile, late bool, published int, now int64) error {
+	if len(rows) == 0 {
+		return nil
+	}
 	name := p.layer.Name()
 	accepted, events := make([]float64, len(rows)), make([]float64, len(rows))
 	for i := range rows {
 		accepted[i] = max(0, float64(now-rows[i].AcceptedMS)/1000)
 		events[i] = max(0, float64(now-rows[i].EventMS)/1000)
 		p.m.freshness.WithLabelValues(name).Observe(accepted[i])
+		if late {
+			p.m.late.WithLabelValues(name).Inc()
+			continue
+		}
 		p.m.eventFreshness.WithLabelValues(name).Observe(events[i])
 	}
 	slices.Sort(accepted)
 	slices.Sort(events)
 	at := func(ages []float64, q float64) float64 { return ages[int(q*float64(len(ages)-1)+0.5)] }
 	return p.store.RecordProjection(ctx, ledger.Projection{
-		Layer: name, Tiles: int64(published),
+		Layer: name, Late: late, Tiles: int64(published),
 		P50S: at(accepted, 0.5), P95S: at(accepted, 0.95), MaxS: accepted[len(accepted)-1],
 		EventP50S: at(events, 0.5), EventP95S: at(events, 0.95),
 	})

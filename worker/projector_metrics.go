@@ -10,7 +10,7 @@ import (
 // carasso_projector_.
 type ProjectorMetrics struct {
 	freshness, eventFreshness, pass *prometheus.HistogramVec
-	tiles                           *prometheus.CounterVec
+	tiles, late                     *prometheus.CounterVec
 	errors, panics                  *prometheus.CounterVec
 }
 
@@ -30,9 +30,10 @@ func NewProjectorMetrics(r prometheus.Registerer) *ProjectorMetrics {
 	}
 	return &ProjectorMetrics{
 		freshness:      histogram("freshness_seconds", "From a receiver's acceptance to readable in a tile.", 0.125),
-		eventFreshness: histogram("event_freshness_seconds", "From an event, by the vehicle's clock, to readable in a tile.", 0.125),
+		eventFreshness: histogram("event_freshness_seconds", "From an event that its vehicle sent promptly, by the vehicle's clock, to readable in a tile.", 0.125),
 		pass:           histogram("pass_seconds", "Duration of a pass.", 0.002),
 		tiles:          counter("tiles_total", "Tiles by result: published, outdated, failed.", "layer", "result"),
+		late:           counter("late_total", "Changes of a tile that vehicles sent late.", "layer"),
 		errors:         counter("errors_total", "Failed passes.", "layer"),
 		panics:         counter("panics_total", "Bugs that were caught while projecting.", "layer"),
 	}

@@ -214,9 +214,16 @@ func TestLiveTiles(t *testing.T) {
 		t.Errorf("live tiles = %v, want 1, 3 and 2²⁷", got)
 	}
 	must(t, db.RecordProjection(t.Context(), ledger.Projection{Layer: "speeds", Tiles: 3, P50S: 1, P95S: 2, MaxS: 3, EventP50S: 4, EventP95S: 5}))
+	must(t, db.RecordProjection(t.Context(), ledger.Projection{Layer: "speeds", Late: true, Tiles: 1, EventP95S: 70}))
 	a, err := db.Activity(t.Context(), false)
 	must(t, err)
-	if len(a.Freshness) != 1 || a.Freshness[0].EventP95S != 5 {
+	eventP95 := map[bool]float64{}
+	for _, p := range a.Freshness {
+		if p.Layer == "speeds" {
+			eventP95[p.Late] = p.EventP95S
+		}
+	}
+	if len(a.Freshness) != 2 || eventP95[false] != 5 || eventP95[true] != 70 {
 		t.Errorf("freshness = %+v", a.Freshness)
 	}
 }

@@ -79,10 +79,17 @@ func (db *DB) SetLiveTiles(ctx context.Context, layer string, add, remove []uint
 	return wrap("set live tiles", db.pool.SendBatch(ctx, b).Close())
 }
 
+// lateSuffix marks a layer's rows of what vehicles sent late.
+const lateSuffix = "/late"
+
 // RecordProjection notes how fresh what a pass of the projector published was.
 func (db *DB) RecordProjection(ctx context.Context, p ledger.Projection) error {
+	layer := p.Layer
+	if p.Late {
+		layer += lateSuffix
+	}
 	_, err := db.pool.Exec(ctx, `INSERT INTO projection (layer, tiles, p50_s, p95_s, max_s, event_p50_s, event_p95_s)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`, p.Layer, p.Tiles, p.P50S, p.P95S, p.MaxS, p.EventP50S, p.EventP95S)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, layer, p.Tiles, p.P50S, p.P95S, p.MaxS, p.EventP50S, p.EventP95S)
 	return wrap("record a projection", err)
 }
 

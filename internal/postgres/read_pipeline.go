@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -76,6 +77,7 @@ func (db *DB) Activity(ctx context.Context, backlogged bool) (a ledger.Activity,
 			if err := rows.Scan(&p.Layer, &p.Tiles, &p.P50S, &p.P95S, &p.MaxS, &p.EventP50S, &p.EventP95S); err != nil {
 				return err
 			}
+			p.Layer, p.Late = strings.CutSuffix(p.Layer, lateSuffix)
 			a.Freshness = append(a.Freshness, p)
 		}
 		return rows.Err()

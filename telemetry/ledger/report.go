@@ -105,10 +105,11 @@ type WorkerActivity struct {
 	LastCommitted time.Time
 }
 
-// Projection is one pass of the projector over one layer: how old what it published
-// was, in seconds from the receiver's acceptance and from the event itself.
+// Projection is what one pass of the projector over one layer published, of prompt batches or of
+// late ones: how old it was, in seconds from the receiver's acceptance and from the event itself.
 type Projection struct {
 	Layer                string
+	Late                 bool // vehicles sent it late: they were offline, or their clocks are slow
 	Tiles                int64
 	P50S, P95S, MaxS     float64 // from acceptance
 	EventP50S, EventP95S float64 // from the events' own time, by the cars' clocks
