@@ -90,6 +90,9 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*DB, error) {
 // Close waits until every connection is returned and closes them.
 func (db *DB) Close() { db.pool.Close() }
 
+// Pool is the pool itself, for the job queue, which lives in the same database.
+func (db *DB) Pool() *pgxpool.Pool { return db.pool }
+
 // Ping tells whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return wrap("ping the database", db.pool.Ping(ctx)) }
 

@@ -20,6 +20,7 @@ const (
 	lockFold
 	lockHazards
 	lockRedrive
+	lockRiver
 )
 
 // errLeadLost is the cause of the context's end when leadership was lost.
