@@ -11,15 +11,15 @@ import (
 
 // HousekeeperConfig tunes a Housekeeper. The zero value of each field stands for its default.
 type HousekeeperConfig struct {
-	FoldInterval     time.Duration // between foldings of deltas; default 5 s
-	MaintainInterval time.Duration // between looks at partitions; default 1 h
+	FoldInterval time.Duration // between foldings of deltas; default 5 s
 }
 
-// Housekeeper folds deltas into their base tables and looks after partitions. One at a time
-// should run for a database, though several do no harm.
+// Housekeeper folds deltas into their base tables. One at a time should run for a database, though
+// several do no harm. It is a loop and no job, because readers of live speeds see deltas only after
+// seconds, and a job each few seconds would fill the history with nothing. All that is seldom is a job.
 type Housekeeper struct {
 	cfg   HousekeeperConfig
-	store MaintenanceStore
+	store FoldStore
 	log   *slog.Logger
 	rows  *prometheus.CounterVec
 	took  *prometheus.HistogramVec
@@ -27,11 +27,10 @@ type Housekeeper struct {
 }
 
 // NewHousekeeper makes a Housekeeper; Run starts it.
-func NewHousekeeper(cfg HousekeeperConfig, store MaintenanceStore, log *slog.Logger, r prometheus.Registerer) *Housekeeper {
+func NewHousekeeper(cfg HousekeeperConfig, store FoldStore, log *slog.Logger, r prometheus.Registerer) *Housekeeper {
 	h := &Housekeeper{
 		cfg: HousekeeperConfig{
-			FoldInterval:     cmp.Or(cfg.FoldInterval, 5*time.Second),
-			MaintainInterval: cmp.Or(cfg.MaintainInterval, time.Hour),
+			FoldInterval: cmp.Or(cfg.FoldInterval, 5*time.Second),
 		},
 		store: store, log: log,
 		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -51,18 +50,14 @@ func NewHousekeeper(cfg HousekeeperConfig, store MaintenanceStore, log *slog.Log
 
 // Run keeps house until ctx ends; failures are logged and tried again at the next turn.
 func (h *Housekeeper) Run(ctx context.Context) error {
-	h.task(ctx, "maintain", h.store.Maintain)
-	fold, maintain := time.NewTicker(h.cfg.FoldInterval), time.NewTicker(h.cfg.MaintainInterval)
+	fold := time.NewTicker(h.cfg.FoldInterval)
 	defer fold.Stop()
-	defer maintain.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-fold.C:
 			h.task(ctx, "fold", h.fold)
-		case <-maintain.C:
-			h.task(ctx, "maintain", h.store.Maintain)
 		}
 	}
 }

@@ -149,10 +149,8 @@ type TilePublisher interface {
 	PublishLayer(ctx context.Context, layer string, id tile.ID, version int64, mvt []byte, records []tile.Record) (bool, error)
 }
 
-// MaintenanceStore is the database's side of housekeeping.
-type MaintenanceStore interface {
+// FoldStore is the database's side of housekeeping.
+type FoldStore interface {
 	// Fold merges deltas into their base tables; deltas and written are rows.
 	Fold(ctx context.Context) (deltas, written int, err error)
-	// Maintain makes and drops partitions.
-	Maintain(ctx context.Context) error
 }

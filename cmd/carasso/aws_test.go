@@ -14,7 +14,7 @@ import (
 	"github.com/carasso/carasso/internal/pgserver"
 )
 
-// awsStack is receiver, two workers and management as processes of their own, on LocalStack
+// awsStack is receiver, two workers and management and jobs as processes of their own, on LocalStack
 // and a PostgreSQL of the test's.
 type awsStack struct {
 	t                    *testing.T
@@ -65,6 +65,7 @@ func newAWSStack(t *testing.T) *awsStack {
 
 	s.receiver, s.receiverURL = s.service("receiver")
 	_, s.mgmtURL = s.service("management")
+	s.service("jobs")
 	for range 2 {
 		w, _ := s.service("worker")
 		s.workers = append(s.workers, w)

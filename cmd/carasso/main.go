@@ -21,6 +21,7 @@ type cli struct {
 	Receiver    receiverCmd    `cmd:"" help:"Run the receiver on AWS (or LocalStack)."`
 	Worker      workerCmd      `cmd:"" help:"Run a worker on AWS (or LocalStack)."`
 	Management  managementCmd  `cmd:"" help:"Run the management API and the portal on AWS (or LocalStack)."`
+	Jobs        jobsCmd        `cmd:"" help:"Run what is periodic or takes long, on AWS (or LocalStack)."`
 	Fleet       fleetGroup     `cmd:"" help:"Drive a simulated fleet against a receiver, or send recorded drives to it."`
 	Map         mapCmd         `cmd:"" help:"Work with maps."`
 	Release     releaseCmd     `cmd:"" help:"Make, compare and export releases of the map."`

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/carasso/carasso/internal/postgres"
+	"github.com/carasso/carasso/internal/river"
 	"github.com/carasso/carasso/internal/service"
 	"github.com/carasso/carasso/management"
 	"github.com/carasso/carasso/mapdata/tile"
@@ -53,24 +54,33 @@ func (c *managementCmd) Run(ctx context.Context, logs *logFlags) error {
 	if err := maps.refresh(ctx); err != nil {
 		return err
 	}
-	m, err := newManagement(b, db, id, maps, log, reg)
+	j, err := newJobs(jobsFlags{}, "", b, db, log, reg)
+	if err != nil {
+		return err
+	}
+	presence, err := river.NewPresence(db.Pool(), log, reg)
+	if err != nil {
+		return err
+	}
+	m, err := newManagement(b, db, id, maps, j, log, reg)
 	if err != nil {
 		return err
 	}
 	health := service.NewHealth()
 	health.Add("database", db.Ping)
+	health.Warn("jobs", presence.Check)
 	return serve(ctx, c.serverFlags, service.Deps{
 		Handler: m, Logger: log, Gatherer: reg, Health: health,
 		Drain: []func(context.Context) error{m.Drain},
-	}, beside(id.run), beside(maps.run))
+	}, beside(id.run), beside(maps.run), beside(presence.Run))
 }
 
 // newManagement wires the management API, the portal and the tiles; the same in both modes.
-func newManagement(b backends, db *postgres.DB, id identity, maps *roads, log *slog.Logger, reg prometheus.Registerer) (*management.Server, error) {
+func newManagement(b backends, db *postgres.DB, id identity, maps *roads, jobs management.Jobs, log *slog.Logger, reg prometheus.Registerer) (*management.Server, error) {
 	cfg := management.DefaultConfig()
 	cfg.K = kAnonymity
 	return management.New(cfg, management.Deps{
-		Store: db, Queue: b.queue, Ring: id.ring, Roads: maps, Objects: b.objects, Verifier: id.verifier,
+		Store: db, Queue: b.queue, Ring: id.ring, Roads: maps, Objects: b.objects, Verifier: id.verifier, Jobs: jobs,
 		Tiles: tile.NewHandler(tile.HandlerConfig{
 			Objects: b.objects, Live: b.live, Manifest: maps.Manifest, Hazards: hazardFeed{db}, Logger: log,
 		}),

@@ -15,6 +15,7 @@ import (
 	"github.com/carasso/carasso/internal/credential"
 	"github.com/carasso/carasso/internal/fleet"
 	"github.com/carasso/carasso/internal/postgres"
+	"github.com/carasso/carasso/internal/river"
 	"github.com/carasso/carasso/internal/service"
 	"github.com/carasso/carasso/mapdata"
 )
@@ -22,18 +23,20 @@ import (
 // upCmd runs everything in one process, on one port.
 //
 //	cars ─ POST /v1/batches ─> receiver ─> JetStream ─> worker ─> PostgreSQL, files
-//	cars, portal <─ tiles, management API, portal page ──────────────┘
+//	cars, portal <─ tiles, management API, portal page ──────────────┤
+//	                                                    jobs ────────┘
 type upCmd struct {
 	serverFlags   `embed:""`
 	embeddedFlags `embed:""`
 	receiverFlags `embed:""`
 	workerFlags   `embed:""`
+	jobsFlags     `embed:""`
 	Map           string  `type:"path" env:"CARASSO_MAP" help:"OpenStreetMap extract to import (PBF, or XML plain, .gz, .bz2); needed at the first start only."`
 	Fleet         int     `default:"2000" help:"Simulated cars, which drive as on a morning from 8 o'clock; 0 starts none."`
 	FleetRate     float64 `default:"0" help:"Batches a second of all simulated cars together; 0: each samples at 1 Hz."`
 	Quiet         bool    `help:"No live status line."`
 	// Parts is for measuring one part by itself; the data folder still has one process at a time.
-	Parts []string `default:"receiver,worker,management" enum:"receiver,worker,management" help:"Parts that run: ${enum}."`
+	Parts []string `default:"receiver,worker,management,jobs" enum:"receiver,worker,management,jobs" help:"Parts that run: ${enum}."`
 }
 
 // Run implements the subcommand. It returns when ctx has ended and everything has stopped:
@@ -72,7 +75,19 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 	health.Add("queue", func(context.Context) error { return e.nats.Healthy() })
 
 	deps := service.Deps{Handler: noRoutes(), Logger: log, Gatherer: reg, Health: health}
-	background := []func(context.Context, string) error{beside(id.run), beside(maps.run)}
+	j, err := newJobs(c.jobsFlags, "up", e.backends, db, log, reg)
+	if err != nil {
+		return err
+	}
+	presence, err := river.NewPresence(db.Pool(), log, reg)
+	if err != nil {
+		return err
+	}
+	health.Warn("jobs", presence.Check)
+	background := []func(context.Context, string) error{beside(id.run), beside(maps.run), beside(presence.Run)}
+	if slices.Contains(c.Parts, "jobs") {
+		background = append(background, beside(j.Run))
+	}
 	if slices.Contains(c.Parts, "worker") {
 		w, err := newWorker(c.workerFlags, "up", e.backends, db, maps, log, reg)
 		if err != nil {
@@ -81,7 +96,7 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 		background = append(background, beside(w.run))
 	}
 	if slices.Contains(c.Parts, "management") {
-		m, err := newManagement(e.backends, db, id, maps, log, reg)
+		m, err := newManagement(e.backends, db, id, maps, j, log, reg)
 		if err != nil {
 			return err
 		}

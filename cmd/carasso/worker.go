@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/carasso/carasso/internal/postgres"
+	"github.com/carasso/carasso/internal/river"
 	"github.com/carasso/carasso/internal/service"
 	"github.com/carasso/carasso/mapdata/hazard"
 	"github.com/carasso/carasso/mapdata/learn"
@@ -206,21 +207,27 @@ func (c *workerCmd) Run(ctx context.Context, logs *logFlags) error {
 	if err := maps.refresh(ctx); err != nil {
 		return err
 	}
-	name := c.Name
-	if name == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			host = "worker"
-		}
-		name = fmt.Sprintf("%s-%d", host, os.Getpid())
+	presence, err := river.NewPresence(db.Pool(), log, reg)
+	if err != nil {
+		return err
 	}
-	w, err := newWorker(c.withAWSDefaults(), name, b, db, maps, log, reg)
+	w, err := newWorker(c.withAWSDefaults(), cmp.Or(c.Name, processName("worker")), b, db, maps, log, reg)
 	if err != nil {
 		return err
 	}
 	health := service.NewHealth()
 	health.Add("database", db.Ping)
 	health.Add("map", maps.ready)
+	health.Warn("jobs", presence.Check)
 	return serve(ctx, c.serverFlags, service.Deps{Logger: log, Gatherer: reg, Health: health, Handler: noRoutes()},
-		beside(maps.run), beside(w.run))
+		beside(maps.run), beside(w.run), beside(presence.Run))
+}
+
+// processName is unique among the processes of a deployment; service stands in for an unknown host.
+func processName(service string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = service
+	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
 }

@@ -14,7 +14,7 @@ type Role int64
 
 // The roles. Their values are the keys of advisory locks, unlikely to be used by others.
 const (
-	RoleMaintainer Role = 0x6361_7261_7373_6f01 + iota // folds and looks after partitions
+	RoleMaintainer Role = 0x6361_7261_7373_6f01 + iota // folds deltas
 	RoleProjector                                      // publishes tiles
 	lockPartitions
 	lockFold

@@ -63,7 +63,9 @@ func TestHazardsAreFollowed(t *testing.T) {
 	if diff := cmp.Diff([]hazard.Hazard{slippery}, active); diff != "" {
 		t.Errorf("active in the end (-want +got):\n%s", diff)
 	}
-	must(t, db.at(time.Now().Add(8*day)).deleteExpired(ctx))
+	if _, err := db.at(time.Now().Add(8 * day)).deleteExpired(ctx); err != nil {
+		t.Fatal(err)
+	}
 	if n := count(t, db, "SELECT count(*) FROM hazard"); n != 1 {
 		t.Errorf("%d hazards after retention, want the active one", n)
 	}
@@ -156,7 +158,9 @@ func TestLimitsKeepTheirHistory(t *testing.T) {
 		t.Errorf("history (-want +got):\n%s", diff)
 	}
 	// What no evidence backs any more goes, and its tile is to be published anew.
-	must(t, db.at(at.Add(36*day)).deleteExpired(ctx))
+	if _, err := db.at(at.Add(36 * day)).deleteExpired(ctx); err != nil {
+		t.Fatal(err)
+	}
 	if left := read(false, [2]uint64{0, 1 << 53}); len(left) != 0 {
 		t.Errorf("after the evidence: %+v", left)
 	}

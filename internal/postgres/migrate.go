@@ -19,7 +19,7 @@ var migrations embed.FS
 
 // Migrate brings the schema, that of River before our own, to the newest version and makes the partitions of the days
 // around now. Any number of processes may call it at once: an advisory lock lets one
-// migrate while the others wait. Retention is enforced by Maintain, not here.
+// migrate while the others wait. Retention is enforced by EndRetention, not here.
 func (db *DB) Migrate(ctx context.Context) (err error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -49,7 +49,8 @@ func (db *DB) Migrate(ctx context.Context) (err error) {
 	for _, m := range applied {
 		db.log.InfoContext(ctx, "schema migrated", "version", m.Source.Version, "took", m.Duration)
 	}
-	return db.createPartitions(ctx)
+	_, err = db.CreatePartitions(ctx)
+	return err
 }
 
 // migrateRiver brings the tables of the job queue to the version that the library expects.

@@ -11,7 +11,7 @@ import (
 )
 
 // The days around today for which every partitioned table has a partition after Migrate
-// or Maintain. What lies outside can't be stored: workers quarantine it.
+// or CreatePartitions. What lies outside can't be stored: workers quarantine it.
 const (
 	PastDays  = 8
 	AheadDays = 2
@@ -95,24 +95,12 @@ const suffixLayout = "20060102"
 
 func partitionName(table string, d time.Time) string { return table + "_" + d.Format(suffixLayout) }
 
-// Maintain makes the partitions of the days around now, drops those whose retention is
-// over, and deletes what is past retention elsewhere. One process at a time should call it
-// (see Lead): at start and hourly. It doesn't stop writers: partitions are attached and
-// detached under weak locks. The manifest stays: it lives as long as the raw archive.
-func (db *DB) Maintain(ctx context.Context) error {
-	if err := db.createPartitions(ctx); err != nil {
-		return err
-	}
-	if err := db.dropPartitions(ctx); err != nil {
-		return err
-	}
-	return db.deleteExpired(ctx)
-}
-
-func (db *DB) createPartitions(ctx context.Context) error {
+// CreatePartitions makes the partitions of the days around now and tells how many it made. It doesn't stop
+// writers, and any number of processes may call it at once.
+func (db *DB) CreatePartitions(ctx context.Context) (made int, err error) {
 	today := db.now().UTC().Truncate(day)
 	// One creator at a time; the lock is gone with the transaction.
-	return db.inTx(ctx, "create partitions", func(tx pgx.Tx) error {
+	return made, db.inTx(ctx, "create partitions", func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(lockPartitions)); err != nil {
 			return err
 		}
@@ -127,6 +115,7 @@ func (db *DB) createPartitions(ctx context.Context) error {
 					continue
 				}
 				// CREATE TABLE … PARTITION OF would lock the parent exclusively; ATTACH does not.
+				made++
 				_, err := tx.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %[1]s (LIKE %[2]s INCLUDING ALL)%[5]s;"+
 					"ALTER TABLE %[2]s ATTACH PARTITION %[1]s FOR VALUES FROM (%[3]s) TO (%[4]s)",
 					name, t.table, t.bound(d), t.bound(d.Add(day)), t.with))
@@ -176,10 +165,21 @@ func partitions(ctx context.Context, q interface {
 	return have, err
 }
 
-func (db *DB) dropPartitions(ctx context.Context) error {
+// EndRetention drops the partitions whose retention is over and deletes what is past retention elsewhere;
+// it tells how many partitions and rows. It doesn't stop writers: partitions are detached under weak
+// locks. One process at a time should call it. The manifest stays: it lives as long as the raw archive.
+func (db *DB) EndRetention(ctx context.Context) (dropped int, deleted int64, err error) {
+	if dropped, err = db.dropPartitions(ctx); err != nil {
+		return dropped, 0, err
+	}
+	deleted, err = db.deleteExpired(ctx)
+	return dropped, deleted, err
+}
+
+func (db *DB) dropPartitions(ctx context.Context) (dropped int, err error) {
 	have, err := partitions(ctx, db.pool)
 	if err != nil {
-		return wrap("list partitions", err)
+		return 0, wrap("list partitions", err)
 	}
 	today := db.now().UTC().Truncate(day)
 	for name, state := range have {
@@ -193,12 +193,13 @@ func (db *DB) dropPartitions(ctx context.Context) error {
 				continue
 			}
 			if err := db.dropPartition(ctx, t.table, name, state); err != nil {
-				return err
+				return dropped, err
 			}
+			dropped++
 			db.log.InfoContext(ctx, "partition dropped", "partition", name)
 		}
 	}
-	return nil
+	return dropped, nil
 }
 
 func (db *DB) dropPartition(ctx context.Context, table, name string, state attachment) error {
@@ -251,7 +252,7 @@ const deleteVoided = `WITH RECURSIVE r (receiver) AS (
 DELETE FROM voided_envelope v USING gone WHERE v.receiver = gone.receiver`
 
 // deleteExpired ends the retention of what isn't partitioned.
-func (db *DB) deleteExpired(ctx context.Context) error {
+func (db *DB) deleteExpired(ctx context.Context) (deleted int64, err error) {
 	now := db.now().UTC()
 	type expiry struct {
 		table, sql string
@@ -276,12 +277,13 @@ func (db *DB) deleteExpired(ctx context.Context) error {
 	for _, d := range all {
 		tag, err := db.pool.Exec(ctx, d.sql, d.args...)
 		if err != nil {
-			return wrap("delete expired rows of "+d.table, err)
+			return deleted, wrap("delete expired rows of "+d.table, err)
 		}
+		deleted += tag.RowsAffected()
 		if n := tag.RowsAffected(); n > 0 {
 			db.log.InfoContext(ctx, "expired rows deleted", "table", d.table, "rows", n)
 		}
 	}
 	db.limitsExpired.Store(today)
-	return nil
+	return deleted, nil
 }

@@ -42,17 +42,19 @@ func TestMaintainMovesTheWindow(t *testing.T) {
 	fresh := []bool{false}
 	must(t, f.Claim(ctx, claimIDs(testRand(), time.Now(), 1), []int16{1}, fresh))
 	later := db.at(time.Now().Add(3 * day))
-	must(t, later.createPartitions(ctx))
+	if _, err := later.CreatePartitions(ctx); err != nil {
+		t.Fatal(err)
+	}
 	f.Rollback(ctx)
 
-	must(t, later.Maintain(ctx))
+	maintain(ctx, t, later)
 	if n := partitionsOf("claim"); n != PastDays+1+AheadDays {
 		t.Errorf("%d partitions of claims after three days, want %d", n, PastDays+1+AheadDays)
 	}
 	if n := partitionsOf("segment_speed"); n != PastDays+1+AheadDays+3 {
 		t.Errorf("%d partitions of speeds after three days, want them all kept: %d", n, PastDays+1+AheadDays+3)
 	}
-	must(t, db.at(time.Now().Add(60*day)).Maintain(ctx))
+	maintain(ctx, t, db.at(time.Now().Add(60*day)))
 	if n := partitionsOf("segment_speed"); n != PastDays+1+AheadDays {
 		t.Errorf("%d partitions of speeds after 60 days, want %d", n, PastDays+1+AheadDays)
 	}
@@ -92,11 +94,11 @@ func TestMaintainDeletesWhatExpired(t *testing.T) {
 			}
 		}
 	}
-	must(t, db.Maintain(ctx))
+	maintain(ctx, t, db)
 	check("today", map[string]int64{"projection": 1, "quarantine": 3, "voided_envelope": 6, "manifest": manifests})
-	must(t, db.at(now.Add(89*day)).Maintain(ctx)) // the older envelope's partition goes
+	maintain(ctx, t, db.at(now.Add(89*day))) // the older envelope's partition goes
 	check("in 89 days", map[string]int64{"projection": 0, "envelope": 1, "voided_envelope": 3, "manifest": manifests})
-	must(t, db.at(now.Add(100*day)).Maintain(ctx))
+	maintain(ctx, t, db.at(now.Add(100*day)))
 	check("in 100 days", map[string]int64{"quarantine": 0, "voided_envelope": 0, "manifest": manifests})
 }
 
@@ -115,14 +117,16 @@ func TestMaintainDropsPartitionsLeftDetached(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	must(t, db.at(today.Add(60*day)).Maintain(ctx))
+	maintain(ctx, t, db.at(today.Add(60*day)))
 	for table, want := range map[string]int64{expired: 0, live: 1, "envelope_notes": 1} {
 		if n := count(t, db, "SELECT count(*) FROM pg_class WHERE relname = $1", table); n != want {
 			t.Errorf("%d tables %s, want %d", n, table, want)
 		}
 	}
 	// Within the window it becomes a partition again.
-	must(t, db.at(today.Add(30*day)).createPartitions(ctx))
+	if _, err := db.at(today.Add(30 * day)).CreatePartitions(ctx); err != nil {
+		t.Fatal(err)
+	}
 	if n := count(t, db, "SELECT count(*) FROM pg_inherits WHERE inhrelid = $1::text::regclass", live); n != 1 {
 		t.Errorf("%s isn't attached", live)
 	}
@@ -169,4 +173,15 @@ func TestLeadIsExclusive(t *testing.T) {
 	})
 	close(release)
 	wg.Wait()
+}
+
+// maintain is what jobs do hourly.
+func maintain(ctx context.Context, t *testing.T, db *DB) {
+	t.Helper()
+	if _, err := db.CreatePartitions(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := db.EndRetention(ctx); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -16,6 +16,7 @@ const (
 	NotFound                       // 404
 	MethodNotAllowed               // 405
 	RequestTimeout                 // 408, the body did not arrive in time
+	Conflict                       // 409, the state of the resource does not allow this
 	TooLarge                       // 413, before or after decompression
 	UnsupportedMedia               // 415, media type or content encoding
 	OutsideTimeWindow              // 422, too old or too far in the future
@@ -61,6 +62,7 @@ var rows = [kinds]row{
 	NotFound:           {"not-found", "There is no such resource", http.StatusNotFound},
 	MethodNotAllowed:   {"method-not-allowed", "The resource does not support this method", http.StatusMethodNotAllowed},
 	RequestTimeout:     {"request-timeout", "The request body did not arrive in time", http.StatusRequestTimeout},
+	Conflict:           {"conflict", "The state of the resource does not allow this", http.StatusConflict},
 	TooLarge:           {"too-large", "The request body is too large", http.StatusRequestEntityTooLarge},
 	UnsupportedMedia:   {"unsupported-media", "The media type or content encoding is not supported", http.StatusUnsupportedMediaType},
 	OutsideTimeWindow:  {"outside-time-window", "The batch is outside the accepted time window", http.StatusUnprocessableEntity},

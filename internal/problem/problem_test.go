@@ -68,7 +68,7 @@ func TestUnauthorizedChallenges(t *testing.T) {
 func TestKindsAreStable(t *testing.T) {
 	want := []string{
 		"500 internal", "400 invalid-batch", "400 invalid-request", "401 unauthorized", "403 forbidden", "404 not-found",
-		"405 method-not-allowed", "408 request-timeout", "413 too-large", "415 unsupported-media",
+		"405 method-not-allowed", "408 request-timeout", "409 conflict", "413 too-large", "415 unsupported-media",
 		"422 outside-time-window", "429 rate-limited", "503 overloaded", "503 queue-unavailable", "503 draining",
 		"503 service-unavailable",
 	}

@@ -174,6 +174,9 @@ func (j *Jobs) Kinds(ctx context.Context) ([]job.Status, error) {
 	return out, nil
 }
 
+// Processes counts those that carry jobs out.
+func (j *Jobs) Processes(ctx context.Context) (int, error) { return processes(ctx, j.pool) }
+
 // stateOf tells River's states in our words.
 var stateOf = map[rivertype.JobState]job.State{
 	rivertype.JobStateAvailable: job.Queued, rivertype.JobStatePending: job.Queued, rivertype.JobStateScheduled: job.Queued,

@@ -36,15 +36,23 @@ var errNobody = errors.New("no process carries jobs out: start `carasso jobs`, o
 
 // Check fails when nobody has carried jobs out for a minute.
 func (p *Presence) Check(ctx context.Context) error {
-	var n int64
-	if err := p.pool.QueryRow(ctx, `SELECT count(*) FROM job_process WHERE seen_at > now() - interval '1 minute'`).Scan(&n); err != nil {
-		return fmt.Errorf("jobs: look for processes: %w", err)
+	n, err := processes(ctx, p.pool)
+	if err != nil {
+		return err
 	}
 	p.gauge.Set(float64(n))
 	if n == 0 {
 		return errNobody
 	}
 	return nil
+}
+
+// processes counts those that carry jobs out and showed it within a minute.
+func processes(ctx context.Context, pool *pgxpool.Pool) (n int, err error) {
+	if err := pool.QueryRow(ctx, `SELECT count(*) FROM job_process WHERE seen_at > now() - interval '1 minute'`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("jobs: look for processes: %w", err)
+	}
+	return n, nil
 }
 
 // grace is how long a deployment may take to start its processes before their absence is told, and how

@@ -36,10 +36,12 @@ func (w *worker) Work(ctx context.Context, r *rq.Job[args]) error {
 	result, err := w.work(ctx, r)
 	outcome := outcomeOf(ctx, err)
 	w.j.metrics.took.WithLabelValues(r.Kind, outcome).Observe(time.Since(start).Seconds())
-	log.InfoContext(ctx, "job ended", "outcome", outcome, "took", time.Since(start), "error", err)
+	log = log.With("outcome", outcome, "took", time.Since(start))
 	if err != nil {
+		log.InfoContext(ctx, "job ended", "error", err)
 		return err
 	}
+	log.InfoContext(ctx, "job ended")
 	if result == nil {
 		return nil
 	}

@@ -27,7 +27,7 @@ const readyFor = time.Second
 type Health struct {
 	mu       sync.RWMutex
 	draining bool
-	checks   map[string]Check
+	checks   map[string]namedCheck
 
 	turn   chan struct{} // held by who reads or renews what follows
 	failed []Failure     // the checks' last results
@@ -37,15 +37,28 @@ type Health struct {
 
 // NewHealth is a Health without checks.
 func NewHealth() *Health {
-	return &Health{checks: make(map[string]Check), turn: make(chan struct{}, 1)}
+	return &Health{checks: make(map[string]namedCheck), turn: make(chan struct{}, 1)}
 }
 
 // Add registers a check under a name that is shown to operators; a second one under
 // the same name replaces the first.
 func (h *Health) Add(name string, c Check) {
+	h.add(name, namedCheck{check: c})
+}
+
+// Warn is Add for what must be told and mended, but would not get better by taking this instance out of
+// service: readiness names it as a warning and stays.
+func (h *Health) Warn(name string, c Check) { h.add(name, namedCheck{check: c, warning: true}) }
+
+func (h *Health) add(name string, c namedCheck) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.checks[name] = c
+}
+
+type namedCheck struct {
+	check   Check
+	warning bool
 }
 
 // Drain makes readiness false for good.
@@ -88,7 +101,7 @@ func (h *Health) ready(ctx context.Context, log *slog.Logger) ([]Failure, error)
 			log.InfoContext(ctx, "ready again")
 		}
 		for _, f := range failed {
-			log.WarnContext(ctx, "not ready", "check", f.Check, "error", f.Err)
+			log.WarnContext(ctx, "not ready", "check", f.Check, "error", f.Err, "only_a_warning", f.Warning)
 		}
 	}
 	return failed, nil
@@ -98,7 +111,7 @@ func (h *Health) ready(ctx context.Context, log *slog.Logger) ([]Failure, error)
 func (h *Health) run(ctx context.Context) []Failure {
 	h.mu.RLock()
 	names := make([]string, 0, len(h.checks))
-	checks := make([]Check, 0, len(h.checks))
+	checks := make([]namedCheck, 0, len(h.checks))
 	for name, c := range h.checks {
 		names, checks = append(names, name), append(checks, c)
 	}
@@ -109,14 +122,14 @@ func (h *Health) run(ctx context.Context) []Failure {
 	errs := make([]error, len(checks))
 	var wg sync.WaitGroup
 	for i, c := range checks {
-		wg.Go(func() { errs[i] = c(ctx) })
+		wg.Go(func() { errs[i] = c.check(ctx) })
 	}
 	wg.Wait()
 
 	var failed []Failure
 	for i, err := range errs {
 		if err != nil {
-			failed = append(failed, Failure{Check: names[i], Err: err})
+			failed = append(failed, Failure{Check: names[i], Err: err, Warning: checks[i].warning})
 		}
 	}
 	slices.SortFunc(failed, byCheck)
@@ -127,8 +140,9 @@ func byCheck(a, b Failure) int { return strings.Compare(a.Check, b.Check) }
 
 // Failure is a check that did not pass.
 type Failure struct {
-	Check string
-	Err   error
+	Check   string
+	Err     error
+	Warning bool // see Health.Warn
 }
 
 // serveLive answers /healthz.
@@ -138,8 +152,9 @@ func (h *Health) serveLive(w http.ResponseWriter, _ *http.Request) {
 
 // status is the body of /healthz and /readyz. Errors stay in the log.
 type status struct {
-	Status string   `json:"status"`
-	Failed []string `json:"failed,omitempty"`
+	Status   string   `json:"status"`
+	Failed   []string `json:"failed,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 func writeStatus(w http.ResponseWriter, code int, s status) {

@@ -223,13 +223,14 @@ func serveReady(w http.ResponseWriter, r *http.Request, h *Health, log *slog.Log
 		writeStatus(w, http.StatusServiceUnavailable, status{Status: "unavailable"})
 		return
 	}
-	if len(failed) == 0 {
-		writeStatus(w, http.StatusOK, status{Status: "ok"})
-		return
-	}
-	s := status{Status: "unavailable"}
+	s, code := status{Status: "ok"}, http.StatusOK
 	for _, f := range failed {
+		if f.Warning {
+			s.Warnings = append(s.Warnings, f.Check)
+			continue
+		}
+		s.Status, code = "unavailable", http.StatusServiceUnavailable
 		s.Failed = append(s.Failed, f.Check)
 	}
-	writeStatus(w, http.StatusServiceUnavailable, s)
+	writeStatus(w, code, s)
 }

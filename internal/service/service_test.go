@@ -51,6 +51,8 @@ func TestEndpoints(t *testing.T) {
 	var broken error
 	health.Add("queue", func(context.Context) error { return broken })
 	health.Add("always", func(context.Context) error { return nil })
+	var odd error
+	health.Warn("odd", func(context.Context) error { return odd })
 	var logs bytes.Buffer
 	s, err := New(t.Context(), config(), Deps{
 		Handler: http.NotFoundHandler(), Logger: slog.New(slog.NewJSONHandler(&logs, nil)),
@@ -76,12 +78,18 @@ func TestEndpoints(t *testing.T) {
 	}
 	time.Sleep(readyFor)
 	broken = errors.New("secret host unreachable")
+	odd = errors.New("worth a look")
 	if code, body := get(t, base+"/readyz"); code != http.StatusServiceUnavailable ||
-		strings.TrimSpace(body) != `{"status":"unavailable","failed":["queue"]}` {
+		strings.TrimSpace(body) != `{"status":"unavailable","failed":["queue"],"warnings":["odd"]}` {
 		t.Errorf("/readyz = %d %s", code, body)
 	}
 	if code, _ := get(t, base+"/healthz"); code != http.StatusOK {
 		t.Errorf("/healthz = %d while not ready", code)
+	}
+	time.Sleep(readyFor)
+	broken = nil
+	if code, body := get(t, base+"/readyz"); code != http.StatusOK || strings.TrimSpace(body) != `{"status":"ok","warnings":["odd"]}` {
+		t.Errorf("/readyz with nothing but a warning = %d %s", code, body)
 	}
 	stop()
 	if err := <-ended; err != nil {

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/carasso/carasso/internal/job"
+	"github.com/carasso/carasso/internal/postgres"
+	"github.com/carasso/carasso/internal/river"
+	"github.com/carasso/carasso/internal/service"
+)
+
+// jobsFlags tune how jobs are carried out; embedded mode has them too.
+type jobsFlags struct {
+	JobWorkers int           `default:"2" help:"Jobs that run at once."`
+	JobHistory time.Duration `default:"720h" help:"How long ended jobs are kept in the history."`
+}
+
+// newJobs wires the job queue; the same in both modes, and in processes that only start jobs and tell of them.
+func newJobs(f jobsFlags, process string, b backends, db *postgres.DB, log *slog.Logger, reg prometheus.Registerer) (*river.Jobs, error) {
+	kinds, err := jobKinds(b, db)
+	if err != nil {
+		return nil, err
+	}
+	return river.New(river.Config{Process: process, Workers: f.JobWorkers, Keep: f.JobHistory}, db.Pool(), kinds, log, reg)
+}
+
+// jobKinds are all kinds of jobs, in the order in which people see them.
+func jobKinds(_ backends, db *postgres.DB) (kinds []job.Kind, err error) {
+	var errs []error
+	add := func(k job.Kind, err error) {
+		kinds, errs = append(kinds, k), append(errs, err)
+	}
+	add(job.Define(job.Spec{
+		Name: "partitions", Description: "Makes the database's partitions of the days to come, without which nothing can be stored.",
+		Schedule: job.Schedule{Every: time.Hour}, Timeout: 10 * time.Minute,
+	}, func(ctx context.Context, _ job.None, _ job.Progress) (any, error) {
+		made, err := db.CreatePartitions(ctx)
+		return map[string]int{"made": made}, err
+	}))
+	add(job.Define(job.Spec{
+		Name: "retention", Description: "Drops the partitions, and deletes the rows, that are past their retention.",
+		Schedule: job.Schedule{Every: time.Hour, At: 5 * time.Minute},
+	}, func(ctx context.Context, _ job.None, _ job.Progress) (any, error) {
+		dropped, deleted, err := db.EndRetention(ctx)
+		return map[string]int64{"partitions_dropped": int64(dropped), "rows_deleted": deleted}, err
+	}))
+	add(job.Define(job.Spec{
+		Name: "fold", Description: "Merges what workers wrote into the base tables now. Workers do that every few seconds by themselves.",
+	}, func(ctx context.Context, _ job.None, _ job.Progress) (any, error) {
+		merged, written, err := db.Fold(ctx)
+		return map[string]int{"merged": merged, "written": written}, err
+	}))
+	return kinds, errors.Join(errs...)
+}
+
+// jobsCmd carries jobs out, as a service of its own; it listens for health and metrics only.
+type jobsCmd struct {
+	serverFlags `embed:""`
+	jobsFlags   `embed:""`
+	Name        string        `env:"CARASSO_JOBS" help:"Name of this process, unique among those that carry jobs out; host name and process id if empty."`
+	Database    databaseFlags `embed:""`
+	AWS         awsFlags      `embed:""`
+}
+
+// Run implements the subcommand.
+func (c *jobsCmd) Run(ctx context.Context, logs *logFlags) error {
+	log, err := logs.logger()
+	if err != nil {
+		return err
+	}
+	reg := service.NewRegistry()
+	b, closeBackends, err := c.AWS.open(ctx, log, reg)
+	if err != nil {
+		return err
+	}
+	defer closeBackends()
+	db, err := postgres.Open(ctx, postgres.Config{URL: c.Database.DatabaseURL, ApplicationName: "carasso-jobs"}, log)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	name := c.Name
+	if name == "" {
+		name = processName("jobs")
+	}
+	j, err := newJobs(c.jobsFlags, name, b, db, log, reg)
+	if err != nil {
+		return err
+	}
+	health := service.NewHealth()
+	health.Add("database", db.Ping)
+	return serve(ctx, c.serverFlags, service.Deps{Logger: log, Gatherer: reg, Health: health, Handler: noRoutes()}, beside(j.Run))
+}
