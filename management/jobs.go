@@ -205,6 +205,9 @@ func (s *Server) getJobKinds(r *http.Request) (any, error) {
 // maxJobBody bounds the body that starts a job, in bytes.
 const maxJobBody = 64 << 10
 
+// maxKind bounds the name of a kind, in bytes.
+const maxKind = 64
+
 // order is a job to start.
 type order struct {
 	Kind string          `json:"kind"`
@@ -215,7 +218,7 @@ type order struct {
 func (s *Server) postJob(r *http.Request) (change, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxJobBody))
 	var o order
-	if err != nil || json.Unmarshal(body, &o) != nil || o.Kind == "" {
+	if err != nil || json.Unmarshal(body, &o) != nil || o.Kind == "" || len(o.Kind) > maxKind {
 		return change{}, &problem.Problem{
 			Kind: problem.InvalidRequest, Detail: "The body is not the expected JSON.", Expected: `{"kind":"…","args":{…}} of at most 64 KiB; /v1/job-kinds lists kinds and arguments`,
 		}
