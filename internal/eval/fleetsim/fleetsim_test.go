@@ -59,7 +59,7 @@ func config(tb testing.TB, workers int) Config {
 	cfg := DefaultConfig()
 	cfg.Options = eval.Options{Workers: workers}
 	cfg.Map, cfg.Cars, cfg.Driving = town(tb), 150, 15*time.Minute
-	cfg.Removed, cfg.Flipped = 0.03, 0.15
+	cfg.Removed, cfg.Flipped, cfg.Seed = 0.03, 0.15, 2
 	return cfg
 }
 
