@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { open, portal } from './browser.mjs';
 
-const PARTS = ['shell', 'map', 'pipeline'];
+const PARTS = ['shell', 'map', 'trends', 'pipeline', 'quarantine', 'jobs'];
 
 const [url, token, ...only] = process.argv.slice(2);
 const browser = await open();

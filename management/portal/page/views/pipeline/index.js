@@ -44,7 +44,7 @@ export async function mount(root, { signal }) {
     h('div', { class: 'pair' },
       h('section', { class: 'panel' }, h('header', null, h('h2', null, 'Batches per second'), h('p', { class: 'key' }, h('span', null, h('i'), 'accepted ', accepted), h('span', null, h('i', { class: 'two' }), 'processed ', processed))), flow),
       h('section', { class: 'panel' }, h('header', null, h('h2', null, 'Age of the queue'), h('p', { class: 'key' }, h('span', null, h('i'), 'oldest ', oldest))), age)),
-    h('section', { class: 'panel' }, h('header', null, h('h2', null, 'Ledger, last 24 hours')), verdict, ledger),
+    h('section', { class: 'panel' }, h('header', null, h('h2', null, 'Ledger, last 24 hours'), h('a', { href: '#/quarantine' }, 'Quarantine')), verdict, ledger),
     h('div', { class: 'pair' },
       h('section', { class: 'panel' }, h('h2', null, 'From event to map, by layer'), freshness),
       h('section', { class: 'panel' }, h('h2', null, 'Workers'), scaling, workers))));
