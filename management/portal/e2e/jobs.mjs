@@ -42,7 +42,7 @@ export async function run(t) {
     await page.getByRole('button', { name: /^Cancel / }).first().click();
     await cancel;
     const retry = page.waitForRequest((r) => r.url().endsWith('/retry'));
-    await page.getByRole('button', { name: /^Try .* again/ }).first().click();
+    await page.getByRole('button', { name: /^Retry / }).first().click();
     await retry;
   });
   await page.context().close();

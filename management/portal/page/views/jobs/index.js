@@ -67,7 +67,7 @@ export async function mount(root, { params, setParams, signal, announce }) {
   const retry = (j) => act(`/v1/jobs/${j.id}/retry`, undefined, () => `Job ${j.id} is tried again.`);
   const buttons = (j) => (!may('operator') ? '' : UNDER_WAY.includes(j.state)
     ? h('button', { type: 'button', class: 'button danger', disabled: j.cancelling, 'aria-label': `Cancel ${words(j.kind)} ${j.id}`, on: { click: () => cancel(j) } }, 'Cancel')
-    : j.state === 'succeeded' ? '' : h('button', { type: 'button', class: 'button', 'aria-label': `Try ${words(j.kind)} ${j.id} again`, on: { click: () => retry(j) } }, 'Retry'));
+    : j.state === 'succeeded' ? '' : h('button', { type: 'button', class: 'button', 'aria-label': `Retry ${words(j.kind)} ${j.id}`, on: { click: () => retry(j) } }, 'Retry'));
 
   async function show(id, focus = true) {
     chosen = id;
