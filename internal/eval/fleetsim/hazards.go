@@ -111,7 +111,7 @@ func (r *run) scoreHazards(_ context.Context, report *eval.Report) error {
 	row("  of another category than is there", func(s *hazardScore) string { return strconv.Itoa(s.other) })
 	row("  on a road that touches its road, or comes within 30 m", func(s *hazardScore) string { return strconv.Itoa(s.beside) })
 	row("  where nothing is", func(s *hazardScore) string { return strconv.Itoa(s.falsely) })
-	row("road-hours driven (cell-hours)", func(s *hazardScore) string { return strconv.Itoa(r.hazards[all].hours) })
+	row("road-hours driven (cell-hours)", func(s *hazardScore) string { return strconv.Itoa(len(r.hazards[all].hours)) })
 	row("  false publications per 1,000", func(s *hazardScore) string { return fmt.Sprintf("%.3f", r.perThousand(s)) })
 	drives := 0
 	for _, times := range r.wrong {
@@ -146,7 +146,7 @@ func (r *run) scoreHazards(_ context.Context, report *eval.Report) error {
 }
 
 func (r *run) perThousand(s *hazardScore) float64 {
-	return 1000 * float64(s.falsely) / float64(max(r.hazards[all].hours, 1))
+	return 1000 * float64(s.falsely) / float64(max(len(r.hazards[all].hours), 1))
 }
 
 func (r *run) scoreWatch(a arm) *hazardScore {

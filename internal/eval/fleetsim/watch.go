@@ -16,7 +16,12 @@ type watch struct {
 	active    map[*place]struct{} // with something published
 	touched   map[*place]struct{} // reported about in this tick, or active and passed
 	published []*publication
-	hours     int // in which an edge was driven, of all edges
+	hours     map[edgeHour]struct{} // in which an edge was driven
+}
+
+type edgeHour struct {
+	edge road.Edge
+	ms   int64
 }
 
 // placeKey is an edge, or a cell away from roads.
@@ -28,7 +33,6 @@ type placeKey struct {
 // place is what is known of an edge or a cell in the last hour.
 type place struct {
 	evidence hazard.EdgeEvidence
-	hourMS   int64
 	shown    map[telemetry.Hazard]*publication
 }
 
@@ -42,7 +46,7 @@ type publication struct {
 }
 
 func newWatch(cfg *hazard.Config) *watch {
-	return &watch{cfg: cfg, places: map[placeKey]*place{}, active: map[*place]struct{}{}, touched: map[*place]struct{}{}}
+	return &watch{cfg: cfg, places: map[placeKey]*place{}, active: map[*place]struct{}{}, touched: map[*place]struct{}{}, hours: map[edgeHour]struct{}{}}
 }
 
 func (v *watch) place(k placeKey) *place {
@@ -78,10 +82,7 @@ func (v *watch) add(reports *learn.EvidenceSet, passes []pass) {
 	}
 	for _, s := range passes {
 		p := v.place(placeKey{learn.HazardEvidence, uint64(s.edge)})
-		if hour := s.minuteMS - s.minuteMS%(60*learn.MinuteMS); hour > p.hourMS {
-			p.hourMS = hour
-			v.hours++
-		}
+		v.hours[edgeHour{s.edge, s.minuteMS - s.minuteMS%(60*learn.MinuteMS)}] = struct{}{}
 		list := p.evidence.Passes
 		at := slices.IndexFunc(list, func(o learn.Pass) bool { return o.MinuteMS == s.minuteMS })
 		if at < 0 {

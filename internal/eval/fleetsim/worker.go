@@ -135,10 +135,10 @@ func (w *worker) speed(d *learn.Drive, class int, startMS int64, window int) {
 		minute := learn.MinuteStart(o.T)
 		list := w.passes[class]
 		if n := len(list); n == 0 || list[n-1].edge != on || list[n-1].minuteMS != minute {
-			p := pass{edge: on, minuteMS: minute}
-			p.vehicles.Add(d.Vehicle)
-			w.passes[class] = append(list, p)
+			list = append(list, pass{edge: on, minuteMS: minute})
 		}
+		list[len(list)-1].vehicles.Add(d.Vehicle)
+		w.passes[class] = list
 		k := edgeDay{on, d.DayMS}
 		day := w.days[class][k]
 		if day == nil {
