@@ -41,7 +41,11 @@ type Store interface {
 	EdgeSpeeds(ctx context.Context, edge uint64, from, to time.Time) ([]learn.SpeedRow, error)
 	// SpeedCells sums speeds up by directed segment and group of time; c is valid during the call. An error of each ends it
 	// and is returned.
+	// It wraps learn.ErrTooMuch if there are too many cells.
 	SpeedCells(ctx context.Context, q learn.CellQuery, each func(c *learn.SpeedCell) error) error
+	// SensorHealth sums sensor health up by model, software version and group of time, in that order. It wraps
+	// learn.ErrTooMuch if there are more than q.Most cells.
+	SensorHealth(ctx context.Context, q learn.HealthQuery) ([]learn.HealthCell, error)
 	Learned
 	AuditLog
 	Quarantine

@@ -22,6 +22,7 @@ const maxSteps = 10_000
 func (s *Server) trendRoutes(r chi.Router) {
 	r.Get("/v1/trends/speeds", s.getSpeedTrend)
 	r.Post("/v1/trends/speeds", s.getSpeedTrend)
+	r.Get("/v1/trends/sensor-health", s.tagged(s.getSensorHealth))
 }
 
 // trendTime is how a question groups time.

@@ -58,3 +58,25 @@ func (s *fakeStore) cells(e road.Edge, q *learn.CellQuery, each func(*learn.Spee
 	}
 	return nil
 }
+
+// SensorHealth is of two models with two software versions each, of which the newer one disagrees more with signs, and of a
+// prototype of two cars.
+func (s *fakeStore) SensorHealth(_ context.Context, q learn.HealthQuery) ([]learn.HealthCell, error) {
+	var out []learn.HealthCell
+	for _, kind := range []struct {
+		model, software    string
+		vehicles, disagree int
+	}{{"F45", "23-07.1", 40, 21}, {"F45", "23-11.2", 25, 60}, {"G30", "23-07.1", 50, 19}, {"G30", "23-11.2", 30, 55}, {"G30", "24-03.0-alpha", 2, 0}} {
+		if q.Softwares != nil && !slices.Contains(q.Softwares, kind.software) || q.Models != nil && !slices.Contains(q.Models, kind.model) {
+			continue
+		}
+		for _, k := range keys(&learn.CellQuery{Grouping: q.Grouping}) {
+			out = append(out, learn.HealthCell{Key: k, Model: kind.model, Software: kind.software, AtLeast: kind.vehicles, Health: learn.Health{
+				Batches: 1000, Samples: 10_000, WithSpeed: 9_990, WithHeading: 9_950, WithAccuracy: 9_000, SumAccuracyCM: 3_780_000, Unmatched: 120,
+				ABSActive: 14, ESCActive: 6, TCSActive: 9, SignsSeen: 820, SignsMissing: 11, HazardSeen: 3, WithTemperature: 9_800, HazardLight: 31,
+				DistanceM: 131_250, SignsCompared: 760, SignsDisagree: int64(kind.disagree),
+			}})
+		}
+	}
+	return out, s.look()
+}

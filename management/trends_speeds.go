@@ -3,6 +3,7 @@ package management
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
 	"net/http"
 	"slices"
@@ -234,6 +235,9 @@ func (s *Server) getSpeedTrend(w http.ResponseWriter, r *http.Request) {
 			doc.NextCursor = next
 			return err
 		})
+		if errors.Is(err, learn.ErrTooMuch) {
+			err = errTooManyGroups()
+		}
 		return doc, err
 	})(w, r)
 }
@@ -315,8 +319,12 @@ func (s *Server) sumArea(ctx context.Context, q *speedTrend, t *trendTime, book 
 	return sums, err
 }
 
+func (t *trendTime) grouping() learn.Grouping {
+	return learn.Grouping{From: t.from, To: t.to, By: t.by, Step: t.step, Zone: t.zone}
+}
+
 func (t *trendTime) cells(ranges [][2]uint64) learn.CellQuery {
-	return learn.CellQuery{From: t.from, To: t.to, By: t.by, Step: t.step, Zone: t.zone, Ranges: ranges}
+	return learn.CellQuery{Grouping: t.grouping(), Ranges: ranges}
 }
 
 // alignGroups names the other period's groups as those of the first: the nth step as its nth.

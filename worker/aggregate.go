@@ -16,6 +16,7 @@ type aggregate struct {
 	speeds  []learn.SpeedRow
 	health  []learn.HealthRow
 	learned learner
+	posted  *PostedLimits // nil: signs are not compared
 	dirty   [numLayers]dirtyTiles
 	on      []road.Edge // what the speeds of the samples of the drive in hand count for
 
@@ -39,8 +40,9 @@ type healthKey struct {
 	kind   int32
 }
 
-func newAggregate(collectors []learn.Collector) *aggregate {
+func newAggregate(collectors []learn.Collector, posted *PostedLimits) *aggregate {
 	return &aggregate{
+		posted:  posted,
 		learned: learner{collectors: collectors},
 		speedAt: map[speedKey]int32{}, healthAt: map[healthKey]int32{},
 	}
@@ -78,6 +80,7 @@ func (a *aggregate) add(ctx context.Context, w *work, envelopes []int, liveFrom 
 			if err := a.learned.collect(ctx, env.header.AcceptedAt, &a.dirty); err != nil {
 				return fmt.Errorf("learn from batch %s: %w", b.claim, err)
 			}
+			a.compareSigns(w, b)
 		}
 	}
 	return nil
@@ -94,6 +97,7 @@ func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64, trus
 		hour  int64    = -1
 		h     *learn.Health
 		dirty = &a.dirty[speedsLayer]
+		mm    int64 // driven and not counted yet
 	)
 	for i := b.counted(); i < b.s1; i++ {
 		s, edge := &w.samples[i], w.edges[i]
@@ -107,8 +111,17 @@ func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64, trus
 			if i == b.counted() {
 				h.Batches++
 			}
+			// As below: on another day the pseudonym is not the car's.
+			if hour/dayMS == w.samples[b.counted()].T/dayMS {
+				h.Vehicles.Add(b.vehicle)
+			}
 		}
 		countHealth(h, s, edge)
+		if i > b.s0 {
+			mm += driven(&w.samples[i-1], s)
+			h.DistanceM += mm / 1000
+			mm %= 1000
+		}
 		on := a.on[i-b.s0]
 		if on == 0 || s.Has&telemetry.HasSpeed == 0 || !trusted || w.matches[i].WrongWay {
 			continue
@@ -135,6 +148,18 @@ const (
 	dayMS  = 24 * hourMS
 )
 
+// longestStep is how long two samples may be apart for the speed between them to be known, ms.
+const longestStep = 60_000
+
+// driven is the distance between two samples of a vehicle by their mean speed, mm; 0 if it isn't known.
+func driven(a, b *telemetry.Sample) int64 {
+	dt := b.T - a.T
+	if a.Has&b.Has&telemetry.HasSpeed == 0 || dt <= 0 || dt > longestStep {
+		return 0
+	}
+	return (int64(a.SpeedCMPS) + int64(b.SpeedCMPS)) * 5 * dt / 1000
+}
+
 func countHealth(h *learn.Health, s *telemetry.Sample, edge road.Edge) {
 	h.Samples++
 	if s.Has&telemetry.HasSpeed != 0 {
@@ -146,6 +171,9 @@ func countHealth(h *learn.Health, s *telemetry.Sample, edge road.Edge) {
 	if s.Has&telemetry.HasAccuracy != 0 {
 		h.WithAccuracy++
 		h.SumAccuracyCM += int64(s.AccuracyCM)
+	}
+	if s.Has&telemetry.HasOutsideTemp != 0 {
+		h.WithTemperature++
 	}
 	if edge == 0 {
 		h.Unmatched++
@@ -161,6 +189,9 @@ func countHealth(h *learn.Health, s *telemetry.Sample, edge road.Edge) {
 	}
 	if s.On&telemetry.TCSActive != 0 {
 		h.TCSActive++
+	}
+	if s.On&telemetry.HazardLight != 0 {
+		h.HazardLight++
 	}
 }
 
@@ -197,6 +228,30 @@ func (a *aggregate) healthOf(w *work, kind int32, hour int64) *learn.Health {
 		a.healthAt[key] = i
 	}
 	return &a.health[i].Health
+}
+
+// compareSigns holds the limits that the batch in hand read against those that are published.
+func (a *aggregate) compareSigns(w *work, b *batch) {
+	if a.posted == nil {
+		return
+	}
+	for _, c := range a.learned.collectors {
+		reader, ok := c.(signReader)
+		if !ok {
+			continue
+		}
+		reader.Placed(func(edge road.Edge, t int64, kmh uint8) {
+			posted, ok := a.posted.of(edge)
+			if !ok {
+				return
+			}
+			h := a.healthOf(w, b.kind, t-t%hourMS)
+			h.SignsCompared++
+			if posted != kmh {
+				h.SignsDisagree++
+			}
+		})
+	}
 }
 
 // addEvents counts a batch's events in sensor health.

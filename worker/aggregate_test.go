@@ -25,7 +25,7 @@ func TestPseudonymCountsOnItsDayOnly(t *testing.T) {
 		batches: []batch{{vehicle: 42, s1: 2, fresh: true}},
 	}
 	w.batches[0].kind = w.kinds.of(telemetry.Vehicle{Model: "model", Software: "software"})
-	a := newAggregate(nil)
+	a := newAggregate(nil, nil)
 	if err := a.add(t.Context(), w, []int{0}, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestKindsAreBounded(t *testing.T) {
 		w.edges, w.matches = append(w.edges, 0), append(w.matches, match.Result{})
 		w.batches = append(w.batches, batch{s0: i, s1: i + 1, fresh: true, kind: w.kinds.of(telemetry.Vehicle{Model: strconv.Itoa(int(i))})})
 	}
-	a := newAggregate(nil)
+	a := newAggregate(nil, nil)
 	if err := a.add(t.Context(), w, []int{0}, 0); err != nil {
 		t.Fatal(err)
 	}

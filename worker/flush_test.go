@@ -85,7 +85,7 @@ func TestFlushIsCleanAfterAPanic(t *testing.T) {
 			cfg: &cfg, objects: &objects, mapVersion: func() string { return "map" }, m: newMetrics(prometheus.NewRegistry()),
 			begin: func(context.Context) (Tx, error) { return tx, nil },
 			now:   func() time.Time { return now }, archive: archive,
-			newSums: func() *aggregate { return newAggregate(nil) }, sums: newAggregate(nil),
+			newSums: func() *aggregate { return newAggregate(nil, nil) }, sums: newAggregate(nil, nil),
 		}
 		var w work
 		first, _ := road.EdgeRange(4711)

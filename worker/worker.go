@@ -40,6 +40,8 @@ type Deps struct {
 	NewMatcher func() Matcher
 	// NewCollectors makes the learners; each pipeline has its own. nil: nothing is learned but speeds.
 	NewCollectors func() []learn.Collector
+	// Posted is what sensor health holds signs against; nil: they are not compared. Its Run is the caller's.
+	Posted *PostedLimits
 	// MapVersion names the road graph in use.
 	MapVersion func() string
 	Logger     *slog.Logger
@@ -108,9 +110,9 @@ func (w *Worker) flusher(d Deps, m *metrics) (*flusher, error) {
 	}
 	newSums := func() *aggregate {
 		if d.NewCollectors == nil {
-			return newAggregate(nil)
+			return newAggregate(nil, d.Posted)
 		}
-		return newAggregate(d.NewCollectors())
+		return newAggregate(d.NewCollectors(), d.Posted)
 	}
 	return &flusher{
 		cfg: &w.cfg, begin: d.Begin, objects: d.Objects, mapVersion: d.MapVersion, m: m, now: time.Now,

@@ -55,6 +55,13 @@ func jobKinds(_ backends, db *postgres.DB) (kinds []job.Kind, err error) {
 		merged, written, err := db.Fold(ctx)
 		return map[string]int{"merged": merged, "written": written}, err
 	}))
+	add(job.Define(job.Spec{
+		Name: "days", Description: "Adds the speeds of past days up, so that trends over months are quick and outlive the five minutes.",
+		Schedule: job.Schedule{Every: time.Hour, At: 10 * time.Minute},
+	}, func(ctx context.Context, _ job.None, _ job.Progress) (any, error) {
+		written, err := db.AddUpDays(ctx)
+		return map[string]int64{"segments_written": written}, err
+	}))
 	return kinds, errors.Join(errs...)
 }
 

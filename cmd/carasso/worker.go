@@ -61,6 +61,7 @@ type workers struct {
 	worker      *worker.Worker
 	housekeeper *worker.Housekeeper
 	projectors  []*worker.Projector
+	posted      *worker.PostedLimits
 	db          *postgres.DB
 	log         *slog.Logger
 }
@@ -69,6 +70,7 @@ type workers struct {
 // is as embedded.
 func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *roads, log *slog.Logger, reg prometheus.Registerer) (*workers, error) {
 	f = f.withDefaults()
+	posted := worker.NewPostedLimits(db, log)
 	w, err := worker.New(worker.Config{
 		Name: name, Pipelines: f.Pipelines, FlushInterval: f.FlushInterval, UrgentInterval: f.UrgentInterval,
 		FlushBatches: f.FlushBatches, Visibility: queueVisibility,
@@ -93,6 +95,7 @@ func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *ro
 		NewCollectors: func() []learn.Collector {
 			return []learn.Collector{hazard.New(maps), limit.New(maps), maperror.New(maps)}
 		},
+		Posted:     posted,
 		MapVersion: maps.Version,
 		Logger:     log,
 		Registerer: reg,
@@ -108,6 +111,7 @@ func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *ro
 		worker:      w,
 		housekeeper: worker.NewHousekeeper(worker.HousekeeperConfig{}, db, log, reg),
 		projectors:  projectors,
+		posted:      posted,
 		db:          db,
 		log:         log,
 	}, nil
@@ -146,6 +150,7 @@ func newProjectors(f workerFlags, b backends, db *postgres.DB, maps *roads, log 
 func (w *workers) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return w.worker.Run(ctx) })
+	g.Go(func() error { return w.posted.Run(ctx) })
 	g.Go(func() error { return w.lead(ctx, postgres.RoleMaintainer, w.housekeeper.Run) })
 	g.Go(func() error { return w.lead(ctx, postgres.RoleProjector, w.project) })
 	return g.Wait()

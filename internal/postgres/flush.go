@@ -182,14 +182,18 @@ func (f *Flush) Health(ctx context.Context, rows []learn.HealthRow) error {
 	}
 	f.copy.begin()
 	for i := range rows {
-		f.copy.row(17)
+		f.copy.row(24)
 		f.copy.health(&rows[i])
 		f.copy.int16(int16(f.slot))
 	}
-	return wrap("store sensor health", f.copy.send(ctx, f.conn.Conn(), fmt.Sprintf("sensor_health_delta_%d", f.slot)))
+	return wrap("store sensor health", f.copy.send(ctx, f.conn.Conn(), fmt.Sprintf("sensor_health_delta_%d (hour, model, software, %s, v0, v1, slot)", f.slot, healthSums)))
 }
 
-// health writes the 16 columns of sensor_health.
+// healthSums are the columns of sensor_health that add up.
+const healthSums = `batches, samples, with_speed, with_heading, with_accuracy, sum_accuracy_cm, unmatched, abs_active, esc_active,
+	tcs_active, signs, signs_missing, hazards, with_temperature, hazard_light, distance_m, signs_compared, signs_disagree`
+
+// health writes the key, the sums and the vehicles of sensor_health.
 func (c *copier) health(r *learn.HealthRow) {
 	c.time(r.HourMS)
 	c.text(r.Model)
@@ -197,6 +201,8 @@ func (c *copier) health(r *learn.HealthRow) {
 	for _, v := range [...]int64{
 		r.Batches, r.Samples, r.WithSpeed, r.WithHeading, r.WithAccuracy, r.SumAccuracyCM, r.Unmatched,
 		r.ABSActive, r.ESCActive, r.TCSActive, r.SignsSeen, r.SignsMissing, r.HazardSeen,
+		r.WithTemperature, r.HazardLight, r.DistanceM, r.SignsCompared, r.SignsDisagree,
+		int64(r.Vehicles[0]), int64(r.Vehicles[1]),
 	} {
 		c.int64(v)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -128,17 +129,16 @@ func (db *DB) foldTable(ctx context.Context, table string, s *foldStats, merge m
 	return err
 }
 
+// foldHealth merges what is only sums and unions: PostgreSQL can do that itself, and there are few keys.
 func foldHealth(ctx context.Context, tx pgx.Tx, table string) (deltas, written int, err error) {
-	// Only sums: PostgreSQL can do that itself, and there are few keys.
-	tag, err := tx.Exec(ctx, `INSERT INTO sensor_health AS b SELECT hour, model, software, sum(batches), sum(samples), sum(with_speed),
-		sum(with_heading), sum(with_accuracy), sum(sum_accuracy_cm), sum(unmatched), sum(abs_active), sum(esc_active),
-		sum(tcs_active), sum(signs), sum(signs_missing), sum(hazards) FROM `+table+` GROUP BY hour, model, software
-		ON CONFLICT (hour, model, software) DO UPDATE SET batches = b.batches + excluded.batches,
-		samples = b.samples + excluded.samples, with_speed = b.with_speed + excluded.with_speed,
-		with_heading = b.with_heading + excluded.with_heading, with_accuracy = b.with_accuracy + excluded.with_accuracy,
-		sum_accuracy_cm = b.sum_accuracy_cm + excluded.sum_accuracy_cm, unmatched = b.unmatched + excluded.unmatched,
-		abs_active = b.abs_active + excluded.abs_active, esc_active = b.esc_active + excluded.esc_active,
-		tcs_active = b.tcs_active + excluded.tcs_active, signs = b.signs + excluded.signs,
-		signs_missing = b.signs_missing + excluded.signs_missing, hazards = b.hazards + excluded.hazards`)
+	var sums, updates strings.Builder
+	for column := range strings.SplitSeq(healthSums, ",") {
+		column = strings.TrimSpace(column)
+		sums.WriteString("sum(" + column + "), ")
+		updates.WriteString(column + " = b." + column + " + excluded." + column + ", ")
+	}
+	tag, err := tx.Exec(ctx, "INSERT INTO sensor_health AS b (hour, model, software, "+healthSums+", v0, v1) SELECT hour, model, software, "+
+		sums.String()+"bit_or(v0), bit_or(v1) FROM "+table+" GROUP BY hour, model, software ON CONFLICT (hour, model, software) DO UPDATE SET "+
+		updates.String()+"v0 = b.v0 | excluded.v0, v1 = b.v1 | excluded.v1")
 	return 0, int(tag.RowsAffected()), err
 }

@@ -41,10 +41,21 @@ func foldSpeeds(ctx context.Context, tx pgx.Tx, table string, now time.Time) (de
 	if err != nil {
 		return 0, 0, err
 	}
+	if written, err = storeSpeeds(ctx, tx, "segment_speed", sums); err != nil {
+		return 0, 0, err
+	}
+	if err := foldDays(ctx, tx, table); err != nil {
+		return 0, 0, err
+	}
+	return deltas, written, foldLive(ctx, tx, table, now)
+}
+
+// storeSpeeds writes rows of segment_speed, or of a table like it, in place of those that are there.
+func storeSpeeds(ctx context.Context, tx pgx.Tx, table string, sums map[speedKey]*learn.Speed) (written int, err error) {
 	// The sums go through a temporary table: COPY takes them cheaper than arrays would.
 	const temp = "CREATE TEMP TABLE IF NOT EXISTS folded_speed (LIKE segment_speed) ON COMMIT DELETE ROWS"
 	if _, err := tx.Exec(ctx, temp); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	c := copier{buf: takeBuffer()}
 	defer func() { giveBuffer(c.buf) }()
@@ -60,17 +71,14 @@ func foldSpeeds(ctx context.Context, tx pgx.Tx, table string, now time.Time) (de
 		c.variable(s.Bins.AppendEncoded)
 	}
 	if err := c.send(ctx, tx.Conn(), "folded_speed"); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	tag, err := tx.Exec(ctx, `INSERT INTO segment_speed SELECT * FROM folded_speed ON CONFLICT (bucket, edge) DO UPDATE SET
+	tag, err := tx.Exec(ctx, `INSERT INTO `+table+` SELECT * FROM folded_speed ON CONFLICT (bucket, edge) DO UPDATE SET
 		n = excluded.n, sum_cmps = excluded.sum_cmps, v0 = excluded.v0, v1 = excluded.v1, bins = excluded.bins`)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	if err := foldDays(ctx, tx, table); err != nil {
-		return 0, 0, err
-	}
-	return deltas, int(tag.RowsAffected()), foldLive(ctx, tx, table, now)
+	return int(tag.RowsAffected()), nil
 }
 
 // foldDays adds a slot's minutes to the days of edge_day.

@@ -25,7 +25,7 @@ type Retention struct {
 	Ledger   time.Duration // envelope, with its adjustments, voided_envelope and quarantine; default 90 days
 	Speeds   time.Duration // segment_speed, edge_day and sensor_health; default 35 days
 	Evidence time.Duration // and what is learned from it alone; default 35 days
-	History  time.Duration // limit_change and decided map errors; default 400 days
+	History  time.Duration // speed_day, limit_change, ended hazards and decided map errors; default 400 days
 }
 
 // DefaultRetention fits the default accepted window of 7 days.
@@ -73,6 +73,7 @@ func (db *DB) dailies() []daily {
 		{"envelope", timeBound, r.Ledger, ""},
 		{"segment_speed", timeBound, r.Speeds, rewritten},
 		{"edge_day", timeBound, r.Speeds, rewritten},
+		{"speed_day", timeBound, r.History, ""},
 		{"sensor_health", timeBound, r.Speeds, rewritten},
 		{"evidence", timeBound, r.Evidence, rewritten},
 	}
@@ -219,12 +220,8 @@ func (db *DB) dropPartition(ctx context.Context, table, name string, state attac
 	return nil
 }
 
-// How long the rest is kept: readers of projections look minutes back, those of ended hazards
-// as long as a car may have been away.
-const (
-	keepProjections = day
-	keepHazards     = 7 * day
-)
+// keepProjections is how long the rest is kept: readers look minutes back.
+const keepProjections = day
 
 // What is learned from evidence that is gone is gone too, and its tiles are to be published anew.
 const (
@@ -264,7 +261,7 @@ func (db *DB) deleteExpired(ctx context.Context) (deleted int64, err error) {
 		{"redrive", "DELETE FROM redrive r WHERE NOT EXISTS (SELECT FROM quarantine q WHERE q.id = r.quarantine)", nil},
 		{"envelope_adjustment", "DELETE FROM envelope_adjustment WHERE accepted_at < $1", []any{now.Truncate(day).Add(-db.retention.Ledger)}},
 		{"voided_envelope", deleteVoided, nil},
-		{"hazard", "DELETE FROM hazard WHERE ended_at < $1", []any{now.Add(-keepHazards)}},
+		{"hazard", "DELETE FROM hazard WHERE ended_at < $1", []any{now.Add(-db.retention.History)}},
 		{"limit_change", "DELETE FROM limit_change WHERE at < $1", []any{now.Add(-db.retention.History)}},
 		{"map_error", expireErrors, []any{now.Add(-db.retention.Evidence)}},
 		{"map_error", "DELETE FROM map_error WHERE updated_at < $1", []any{now.Add(-db.retention.History)}},

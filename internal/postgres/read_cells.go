@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"context"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,139 +10,100 @@ import (
 	"github.com/carasso/carasso/mapdata/learn"
 )
 
-// cellMemory is what one query of cells may take to sort and hash before it uses the disk.
-const cellMemory = "64MB"
-
 // mostProbes bounds how many stretches of the index are looked up one by one; beyond, reading all between is cheaper.
-const mostProbes = 20_000
+const mostProbes = 2000
 
-// SpeedCells sums speeds up by directed segment and group of time; c is valid during the call. Base and deltas are read
-// in one statement: see the package's comment. An error of each ends it and is returned.
+// SpeedCells sums speeds up by directed segment and group of time; c is valid during the call. Whole days of long ranges
+// come from speed_day: what cars told late of them may be missing for an hour. An error of each ends it and is
+// returned; it wraps learn.ErrTooMuch if there are too many cells.
 func (db *DB) SpeedCells(ctx context.Context, q learn.CellQuery, each func(c *learn.SpeedCell) error) error {
-	sql, args := cellsSQL(&q)
-	var stop error
-	err := db.inTx(ctx, "read speeds by group", func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SET LOCAL work_mem = '"+cellMemory+"'"); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, sql, args...)
-		if err != nil {
-			return err
-		}
-		var c learn.SpeedCell
-		var edge, n int64
-		var bins []byte
-		_, err = pgx.ForEachRow(rows, []any{&edge, &c.Key, &n, &c.Sum.SumCMPS, &c.AtLeast, (*borrowed)(&bins)}, func() error {
-			c.Edge, c.Sum.N, c.Sum.Bins = uint64(edge), uint32(min(n, 1<<32-1)), learn.SpeedBins{}
-			if err := c.Sum.Bins.MergeConcatenated(bins); err != nil {
-				return fmt.Errorf("segment %d: %w", edge, err)
-			}
-			stop = each(&c)
-			return stop
-		})
-		return err
-	})
-	if stop != nil {
-		return stop
-	}
-	return err
-}
-
-// borrowed takes a bytea without a copy; it is valid until the next row.
-type borrowed []byte
-
-// ScanBytes implements pgtype.BytesScanner.
-func (b *borrowed) ScanBytes(v []byte) error {
-	*b = v
-	return nil
-}
-
-// cellsSQL is the query and its arguments: $1 and $2 the period, $3 and $4 the ranges of ids, $5 the time zone.
-func cellsSQL(q *learn.CellQuery) (sql string, args []any) {
+	const op = "read speeds by group"
 	from, to := onBuckets(q.From, q.To)
+	sums := newCellSums(&q.Grouping)
+	err := db.inTx(ctx, op, func(tx pgx.Tx) error {
+		var rolledFrom, rolledTo time.Time
+		if q.ByDay() {
+			var err error
+			if rolledFrom, rolledTo, err = rolledDays(ctx, tx, from, to); err != nil {
+				return err
+			}
+		}
+		sql, args := cellRows(&q, from, to, rolledFrom, rolledTo)
+		return readSpeeds(ctx, tx.Conn(), sql, args, sums.add)
+	})
+	if err != nil {
+		return err
+	}
+	return sums.each(q.Edges > 0, each)
+}
+
+// rolledDays is the first run of whole days within [from, to) that speed_day has; empty if there is none.
+func rolledDays(ctx context.Context, tx pgx.Tx, from, to time.Time) (first, end time.Time, err error) {
+	rows, err := tx.Query(ctx, "SELECT day FROM speed_day_done WHERE day >= $1 AND day + interval '1 day' <= $2 ORDER BY day", from, to)
+	if err != nil {
+		return first, end, err
+	}
+	days, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
+	for _, d := range days {
+		switch {
+		case first.IsZero():
+			first, end = d.UTC(), d.UTC().Add(day)
+		case d.Equal(end):
+			end = end.Add(day)
+		}
+	}
+	return first, end, err
+}
+
+// cellRows is a query for the rows of a question, and its arguments: days in [rolledFrom, rolledTo) from speed_day, the
+// rest from segment_speed, and in the same statement the deltas (see the package's comment), which may be of any day.
+func cellRows(q *learn.CellQuery, from, to, rolledFrom, rolledTo time.Time) (sql string, args []any) {
 	lo, hi := make([]int64, len(q.Ranges)), make([]int64, len(q.Ranges))
 	for i, r := range q.Ranges {
 		lo[i], hi[i] = int64(r[0]), int64(r[1])
 	}
-	zone := time.UTC
-	if q.Zone != nil {
-		zone = q.Zone
+	args = []any{from, to, lo, hi}
+	var parts []string
+	if rolledFrom.IsZero() {
+		parts = append(parts, bucketRows(q, "$1", "$2", to.Sub(from)))
+	} else {
+		args = append(args, rolledFrom, rolledTo)
+		parts = append(parts, daysRows, bucketRows(q, "$1", "$5", rolledFrom.Sub(from)), bucketRows(q, "$6", "$2", to.Sub(rolledTo)))
 	}
-	args = []any{from, to, lo, hi, zone.String()}
-	rows := cellRows(q, from, to)
-	with := ""
+	sql = strings.Join(append(parts, deltaRows), " UNION ALL ")
 	if q.Edges > 0 {
 		args = append(args, int64(q.After), q.Edges)
-		with = "WITH page AS MATERIALIZED (SELECT DISTINCT edge FROM (" + rows + ") e WHERE edge > $6 ORDER BY edge LIMIT $7) "
-		rows = "SELECT r.* FROM (" + rows + ") r JOIN page USING (edge)"
-	}
-	key := cellKey(q)
-	if oneDay(q, zone) {
-		sql = with + "SELECT edge, " + key + " AS key, sum(n)::bigint, sum(sum_cmps)::bigint, " +
-			"bit_count(bit_or(v0)::bit(64)) + bit_count(bit_or(v1)::bit(64)), string_agg(bins, '') FROM (" + rows + ") r GROUP BY edge, key"
-	} else {
-		sql = with + "SELECT edge, key, sum(n)::bigint, sum(sum_cmps)::bigint, max(bit_count(v0::bit(64)) + bit_count(v1::bit(64))), string_agg(bins, '') " +
-			"FROM (SELECT edge, " + key + " AS key, sum(n) AS n, sum(sum_cmps) AS sum_cmps, bit_or(v0) AS v0, bit_or(v1) AS v1, string_agg(bins, '') AS bins " +
-			"FROM (" + rows + ") r GROUP BY edge, key, date_trunc('day', bucket, 'UTC')) d GROUP BY edge, key"
-	}
-	if q.Edges > 0 {
-		sql += " ORDER BY edge, key"
+		n := len(args)
+		sql = "WITH rows AS NOT MATERIALIZED (" + sql + "), page AS MATERIALIZED (SELECT DISTINCT edge FROM rows WHERE edge > $" + itoa(n-1) +
+			" ORDER BY edge LIMIT $" + itoa(n) + ") SELECT r.* FROM rows r WHERE r.edge IN (SELECT edge FROM page)"
 	}
 	return sql, args
 }
 
-// cellRows are the rows of base and deltas. The base's key is (bucket, edge): a range of segments within one bucket
-// is one stretch of the index.
-func cellRows(q *learn.CellQuery, from, to time.Time) string {
-	base := `SELECT s.bucket, s.edge, s.n, s.sum_cmps, s.v0, s.v1, s.bins FROM segment_speed s
-		WHERE s.bucket >= $1 AND s.bucket < $2 AND EXISTS (SELECT FROM unnest($3::bigint[], $4::bigint[]) r (lo, hi) WHERE s.edge >= r.lo AND s.edge < r.hi)`
-	if int(to.Sub(from)/learn.Bucket)*len(q.Ranges) <= mostProbes {
-		base = `SELECT s.bucket, s.edge, s.n, s.sum_cmps, s.v0, s.v1, s.bins
-			FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 ms', interval '5 min') b (bucket)
+const speedColumns = "s.bucket, s.edge, s.n, s.sum_cmps, s.v0, s.v1, s.bins"
+
+const (
+	inRanges = "EXISTS (SELECT FROM unnest($3::bigint[], $4::bigint[]) r (lo, hi) WHERE s.edge >= r.lo AND s.edge < r.hi)"
+	daysRows = "SELECT " + speedColumns + " FROM speed_day s WHERE s.bucket >= $5 AND s.bucket < $6 AND " + inRanges
+	// The minute stands for its bucket: groups never begin within one.
+	deltaRows = `SELECT s.minute, s.edge, s.n, s.sum_cmps, s.v0, s.v1, s.bins FROM segment_speed_delta s WHERE s.minute >= $1 AND s.minute < $2 AND ` + inRanges
+)
+
+// bucketRows are those of segment_speed from one parameter to another. Its key is (bucket, edge): a range of
+// segments within one bucket is one stretch of the index.
+func bucketRows(q *learn.CellQuery, from, to string, span time.Duration) string {
+	everywhere := len(q.Ranges) == 1 && q.Ranges[0][0] == 0
+	if !everywhere && int(span/learn.Bucket)*len(q.Ranges) <= mostProbes {
+		return `SELECT ` + speedColumns + ` FROM generate_series(` + from + `::timestamptz, ` + to + `::timestamptz - interval '1 ms', interval '5 min') b (bucket)
 			CROSS JOIN unnest($3::bigint[], $4::bigint[]) r (lo, hi)
 			CROSS JOIN LATERAL (SELECT * FROM segment_speed s WHERE s.bucket = b.bucket AND s.edge >= r.lo AND s.edge < r.hi
-				AND s.bucket >= $1 AND s.bucket < $2 OFFSET 0) s`
+				AND s.bucket >= ` + from + ` AND s.bucket < ` + to + ` OFFSET 0) s`
 	}
-	return base + `
-		UNION ALL
-		SELECT date_bin('5 min', d.minute, 'epoch'), d.edge, d.n, d.sum_cmps, d.v0, d.v1, d.bins FROM segment_speed_delta d
-		JOIN unnest($3::bigint[], $4::bigint[]) r (lo, hi) ON d.edge >= r.lo AND d.edge < r.hi
-		WHERE d.minute >= $1 AND d.minute < $2 AND $5::text <> ''` // every parameter must be used
+	sql := "SELECT " + speedColumns + " FROM segment_speed s WHERE s.bucket >= " + from + " AND s.bucket < " + to
+	if everywhere {
+		return sql
+	}
+	return sql + " AND " + inRanges
 }
 
-// cellKey is the group of a bucket, as learn.TimeBy has it.
-func cellKey(q *learn.CellQuery) string {
-	const ms = "(extract(epoch FROM %s) * 1000)::bigint"
-	switch q.By {
-	case learn.ByHour:
-		return "extract(hour FROM bucket AT TIME ZONE $5)::bigint"
-	case learn.ByWeekday:
-		return "extract(isodow FROM bucket AT TIME ZONE $5)::bigint"
-	case learn.BySteps:
-	default:
-		return "0::bigint"
-	}
-	switch q.Step {
-	case learn.FiveMinutes:
-		return fmt.Sprintf(ms, "date_bin('5 min', bucket, 'epoch')")
-	case learn.QuarterHours:
-		return fmt.Sprintf(ms, "date_bin('15 min', bucket, 'epoch')")
-	case learn.Hours, learn.Days, learn.Weeks, learn.CalendarMonths:
-	}
-	return fmt.Sprintf(ms, "date_trunc('"+string(q.Step)+"', bucket, $5)")
-}
-
-// oneDay tells whether no group reaches over more than one UTC day.
-func oneDay(q *learn.CellQuery, zone *time.Location) bool {
-	if q.By != learn.BySteps {
-		return false
-	}
-	switch q.Step {
-	case learn.FiveMinutes, learn.QuarterHours:
-		return true
-	case learn.Hours, learn.Days:
-		return zone.String() == "UTC"
-	default:
-		return false
-	}
-}
+func itoa(n int) string { return string(rune('0' + n)) }

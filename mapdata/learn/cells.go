@@ -2,6 +2,7 @@ package learn
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -70,12 +71,17 @@ const (
 	ByWeekday  TimeBy = "weekday"     // 1 (Monday) to 7, as ISO 8601 has it
 )
 
-// CellQuery asks for speeds by directed segment and group of time.
-type CellQuery struct {
-	From, To time.Time // of the buckets' starts, half-open
+// Grouping is a range of time and its groups.
+type Grouping struct {
+	From, To time.Time // half-open
 	By       TimeBy
 	Step     Step           // of BySteps
-	Zone     *time.Location // of hours, days and all above; its name must be one of the IANA data base
+	Zone     *time.Location // of hours, days and all above, nil is UTC; its name must be one of the IANA data base
+}
+
+// CellQuery asks for speeds by directed segment and group of time; a bucket belongs to where it starts.
+type CellQuery struct {
+	Grouping
 	// Ranges are half-open ranges of directed segments' ids, rising.
 	Ranges [][2]uint64
 	// Edges, unless 0, is the number of segments above After to answer, lowest first. Then cells come in order of
@@ -92,6 +98,25 @@ type SpeedCell struct {
 	AtLeast int   // distinct vehicles of the fullest UTC day: a lower bound of all
 	Sum     Speed
 }
+
+// HealthQuery asks for sensor health by kind of vehicle and group of time; an hour belongs to where it starts.
+type HealthQuery struct {
+	Grouping
+	Models, Softwares []string // only these; empty: all
+	Most              int      // cells, before it is too much
+}
+
+// HealthCell is the health of a model and software version in a group of time. Its Vehicles are empty: bitmaps of
+// several days can't be united.
+type HealthCell struct {
+	Key             int64 // see TimeBy
+	Model, Software string
+	AtLeast         int // distinct vehicles of the fullest UTC day: a lower bound of all
+	Health
+}
+
+// ErrTooMuch is wrapped when an answer would be larger than a query allows.
+var ErrTooMuch = errors.New("the answer would be too large")
 
 // MergeConcatenated adds encoded histograms, one after the other in src.
 func (b *SpeedBins) MergeConcatenated(src []byte) error {

@@ -23,6 +23,10 @@ type Health struct {
 	Unmatched                           int64 // no plausible road within reach
 	ABSActive, ESCActive, TCSActive     int64
 	SignsSeen, SignsMissing, HazardSeen int64
+	WithTemperature, HazardLight        int64
+	DistanceM                           int64    // by the speeds between samples
+	SignsCompared, SignsDisagree        int64    // limits read where one is published; of them, those of another value
+	Vehicles                            Vehicles // of the day of the hour
 }
 
 // Merge adds another one.
@@ -40,6 +44,12 @@ func (h *Health) Merge(o *Health) {
 	h.SignsSeen += o.SignsSeen
 	h.SignsMissing += o.SignsMissing
 	h.HazardSeen += o.HazardSeen
+	h.WithTemperature += o.WithTemperature
+	h.HazardLight += o.HazardLight
+	h.DistanceM += o.DistanceM
+	h.SignsCompared += o.SignsCompared
+	h.SignsDisagree += o.SignsDisagree
+	h.Vehicles.Merge(o.Vehicles)
 }
 
 // HealthRow is the Health of one key.

@@ -27,7 +27,8 @@ import (
 type Collector struct {
 	network
 	readings []reading
-	along    []float64 // metres driven up to each step
+	steps    []match.Step // of the drive in hand
+	along    []float64    // metres driven up to each step
 	votes    []vote
 	spans    []road.Span
 }
@@ -57,7 +58,7 @@ const leastConfidence = 300
 // Collect adds what the drive's signs say. Votes of events on another UTC day than the
 // drive's are counted without the vehicle. See learn.Collector for the error.
 func (c *Collector) Collect(ctx context.Context, d *learn.Drive, to *learn.EvidenceSet) error {
-	c.readings, c.votes = c.readings[:0], c.votes[:0]
+	c.readings, c.votes, c.steps = c.readings[:0], c.votes[:0], d.Path
 	for i := range d.Events {
 		e := &d.Events[i]
 		if d.LeadIn > 0 && d.LeadIn <= len(d.Samples) && e.T <= d.Samples[d.LeadIn-1].T {
@@ -68,6 +69,7 @@ func (c *Collector) Collect(ctx context.Context, d *learn.Drive, to *learn.Evide
 		}
 	}
 	if len(c.readings) == 0 || len(d.Path) == 0 || learn.Trust(d) < learn.TrustEnough {
+		c.readings = c.readings[:0]
 		return nil
 	}
 	c.along = c.along[:0]
@@ -102,6 +104,16 @@ func (c *Collector) Collect(ctx context.Context, d *learn.Drive, to *learn.Evide
 		to.Add(learn.EvidenceKey{Kind: learn.LimitEvidence, BucketMS: day, Key: uint64(v.edge)}, out)
 	}
 	return nil
+}
+
+// Placed gives each the limits that were read in the drive last collected and could be placed: on which edge of its way,
+// when (ms since the epoch) and how many km/h.
+func (c *Collector) Placed(each func(edge road.Edge, t int64, kmh uint8)) {
+	for i := range c.readings {
+		if r := &c.readings[i]; !r.drop && r.code.Reading == Posted && r.step < len(c.steps) {
+			each(c.steps[r.step].Edge, r.t, r.code.KMH)
+		}
+	}
 }
 
 // understand is what an event says of limits; ok is false if nothing, or nothing credible.
