@@ -2,7 +2,9 @@ package management
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"time"
 
 	"github.com/carasso/carasso/internal/credential"
 	"github.com/carasso/carasso/internal/problem"
@@ -43,6 +45,12 @@ func sender(ctx context.Context) credential.Identity {
 // admit proves who sent the request, or says why it is refused.
 func (s *Server) admit(r *http.Request, role credential.Role) (credential.Identity, *problem.Problem) {
 	id, err := s.deps.Verifier.Authenticate(r)
+	if errors.Is(err, credential.ErrUnavailable) {
+		s.deps.Logger.WarnContext(r.Context(), "identity provider out of reach", "error", err)
+		return credential.Identity{}, &problem.Problem{
+			Kind: problem.ServiceUnavailable, RetryAfter: 30 * time.Second, Detail: "The identity provider is out of reach, so the token can't be verified.",
+		}
+	}
 	if err != nil {
 		s.deps.Logger.DebugContext(r.Context(), "credential refused", "path", r.URL.Path, "error", err)
 		p := &problem.Problem{

@@ -288,6 +288,12 @@ type fakeQueue struct {
 
 func (q *fakeQueue) Depth(context.Context) (telemetry.QueueDepth, error) { return q.depth, q.err }
 
+// StatusID is the vehicle's id in the clear, as the fake live store knows it.
+func (fakeRing) StatusID(vehicle string) (id [16]byte) {
+	copy(id[:], vehicle)
+	return id
+}
+
 // fakeRing keeps the batch's time, as the real one does.
 type fakeRing struct{}
 

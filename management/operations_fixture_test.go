@@ -2,11 +2,14 @@ package management_test
 
 import (
 	"context"
+	"encoding/json"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/carasso/carasso/internal/audit"
+	"github.com/carasso/carasso/internal/vehiclestatus"
 	"github.com/carasso/carasso/telemetry"
 	"github.com/carasso/carasso/telemetry/ledger"
 )
@@ -155,4 +158,32 @@ func (fakeObjects) Get(_ context.Context, key string) ([]byte, error) {
 		return []byte("no envelope"), nil
 	}
 	return nil, fs.ErrNotExist
+}
+
+// fakeLive knows the status of one vehicle, WBA-4711, which is refused, and what was seen in a day.
+type fakeLive struct{}
+
+func (fakeLive) Get(_ context.Context, key string) (value []byte, version int64, err error) {
+	now := time.Now()
+	var doc any
+	switch {
+	case key == vehiclestatus.Key(fakeRing{}.StatusID("WBA-4711")):
+		doc = vehiclestatus.Status{
+			Credential: "token", AcceptedMS: fixtureTime.UnixMilli(), EventMS: fixtureTime.UnixMilli() - 500, AgeMS: 5200, Model: "G30", Software: "23-07.1",
+			Rejected: &vehiclestatus.Rejection{
+				AtMS: fixtureTime.UnixMilli() + 540_000, SinceMS: fixtureTime.UnixMilli() + 60_000, Count: 48, Reason: "invalid-batch",
+				Pointer: "/samples/0/lat", Expected: "a number from -90 to 90",
+			},
+		}
+	case strings.HasPrefix(key, "vehicles/") && (strings.Contains(key, now.UTC().Format("2006-01-02")) || strings.Contains(key, "2026-11-23")):
+		a := vehiclestatus.Activity{Refused: map[string]int64{"invalid-batch": 3, "rate-limited": 5}}
+		for i := range byte(40) {
+			a.Seen.Add(vehiclestatus.ID{i * 5, i * 11, i * 13})
+		}
+		doc = a
+	default:
+		return nil, 0, fs.ErrNotExist
+	}
+	value, err = json.Marshal(doc)
+	return value, 1, err
 }

@@ -98,13 +98,19 @@ type Roads interface {
 	Segment(ctx context.Context, id road.SegmentID) (seg road.Segment, ok bool, err error)
 }
 
+// Live reads the live store. Get of an absent item is fs.ErrNotExist. Safe for concurrent use.
+type Live interface {
+	Get(ctx context.Context, key string) (value []byte, version int64, err error)
+}
+
 // Queue tells how much waits between receivers and workers.
 type Queue interface {
 	Depth(ctx context.Context) (telemetry.QueueDepth, error)
 }
 
-// Ring derives the id under which a batch was claimed.
+// Ring derives the id under which a batch was claimed, and the one under which a vehicle's status is kept.
 type Ring interface {
+	StatusID(vehicle string) [16]byte
 	ClaimID(vehicle string, batch telemetry.BatchID) telemetry.ClaimID
 }
 

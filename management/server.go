@@ -20,6 +20,7 @@ import (
 
 	"github.com/carasso/carasso/internal/credential"
 	"github.com/carasso/carasso/internal/problem"
+	"github.com/carasso/carasso/internal/vehiclestatus"
 	"github.com/carasso/carasso/management/portal"
 )
 
@@ -30,6 +31,7 @@ type Deps struct {
 	Ring     Ring
 	Roads    Roads
 	Objects  Objects
+	Live     Live
 	Verifier Verifier
 	Jobs     Jobs
 	// Tiles serves /v1/tiles.json, /v1/tiles/…, /v1/tiles:delta and /v1/hazards/stream, for everybody;
@@ -48,6 +50,7 @@ type Server struct {
 	router   chi.Router
 	pipeline *pipelineCache
 	today    *shared[dayReport]
+	vehicles *sharedBy[time.Duration, vehiclestatus.Summary]
 	heavy    chan struct{}
 	streams  chan struct{}
 	drained  chan struct{}
@@ -60,8 +63,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("management config: %w", err)
 	}
-	if deps.Store == nil || deps.Queue == nil || deps.Ring == nil || deps.Roads == nil || deps.Objects == nil || deps.Verifier == nil || deps.Jobs == nil || deps.Logger == nil {
-		return nil, errors.New("management: Store, Queue, Ring, Roads, Objects, Verifier, Jobs and Logger are required")
+	if deps.Store == nil || deps.Queue == nil || deps.Ring == nil || deps.Roads == nil || deps.Objects == nil || deps.Live == nil || deps.Verifier == nil || deps.Jobs == nil || deps.Logger == nil {
+		return nil, errors.New("management: Store, Queue, Ring, Roads, Objects, Live, Verifier, Jobs and Logger are required")
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -81,6 +84,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		cfg: cfg, deps: deps,
 		pipeline: newPipelineCache(cfg, deps),
 		today:    newShared[dayReport](),
+		vehicles: newSharedBy[time.Duration, vehiclestatus.Summary](maxSilences),
 		heavy:    make(chan struct{}, cfg.HeavyQueries),
 		streams:  make(chan struct{}, cfg.MaxStreams),
 		drained:  make(chan struct{}),

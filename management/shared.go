@@ -54,3 +54,29 @@ func (s *shared[T]) get(ctx context.Context, now func() time.Time, every, timeou
 	s.val, s.till = &v, now().Add(max(every, 10*time.Since(started)))
 	return s.val, nil
 }
+
+// sharedBy is a shared value for each of a few keys; beyond most, the others are forgotten. Safe for concurrent use.
+type sharedBy[K comparable, T any] struct {
+	most int
+
+	mu   sync.Mutex
+	vals map[K]*shared[T]
+}
+
+func newSharedBy[K comparable, T any](most int) *sharedBy[K, T] {
+	return &sharedBy[K, T]{most: most, vals: map[K]*shared[T]{}}
+}
+
+func (s *sharedBy[K, T]) of(key K) *shared[T] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.vals[key]
+	if !ok {
+		if len(s.vals) >= s.most {
+			clear(s.vals)
+		}
+		v = newShared[T]()
+		s.vals[key] = v
+	}
+	return v
+}

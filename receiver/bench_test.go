@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carasso/carasso/internal/vehiclestatus"
 	"github.com/carasso/carasso/telemetry"
 )
 
@@ -43,6 +45,32 @@ func BenchmarkReceiver(b *testing.B) {
 			f := newFixture(b, func(c *Config) { c.Linger = DefaultConfig().Linger })
 			f.rc.packer.queue = discardQueue{}
 			serve(b, f.handler, c.request(f.vehicleToken(b, car)))
+		})
+	}
+}
+
+// BenchmarkReceiverNotes is BenchmarkReceiver with the vehicles' statuses noted, and written to a store in memory.
+func BenchmarkReceiverNotes(b *testing.B) {
+	for _, c := range benchmarkBodies(b) {
+		b.Run(c.name, func(b *testing.B) {
+			f := newFixture(b, func(c *Config) { c.Linger = DefaultConfig().Linger })
+			f.rc.packer.queue = discardQueue{}
+			notes, err := vehiclestatus.New(vehiclestatus.Config{}, vehiclestatus.Deps{
+				Store: f.store, Hasher: f.ring, Logger: slog.New(slog.DiscardHandler), Registerer: f.reg,
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			f.rc.notes = notes
+			ctx, cancel := context.WithCancel(b.Context())
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- notes.Run(ctx) }()
+			serve(b, f.handler, c.request(f.vehicleToken(b, car)))
+			cancel()
+			if err := <-done; err != nil {
+				b.Error(err)
+			}
 		})
 	}
 }

@@ -150,6 +150,10 @@ func (s *memoryStore) Create(_ context.Context, key string, value []byte, _ time
 	return true, nil
 }
 
+func (s *memoryStore) PutIfNewer(ctx context.Context, key string, _ int64, value []byte, ttl time.Duration) (bool, error) {
+	return s.Create(ctx, key, value, ttl)
+}
+
 func (s *memoryStore) Delete(context.Context, string) error { return nil }
 
 // fixture is a receiver with all that it needs.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/carasso/carasso/internal/credential"
 	"github.com/carasso/carasso/internal/problem"
+	"github.com/carasso/carasso/internal/vehiclestatus"
 	"github.com/carasso/carasso/telemetry"
 )
 
@@ -15,6 +16,8 @@ import (
 type workspace struct {
 	raw, plain, payload []byte
 	batch               telemetry.Batch
+	vehicle             string             // that the request is from, as soon as that is known
+	seen                vehiclestatus.Seen // what it tells of the vehicle
 }
 
 // release forgets what the request held and gives the workspace back, without buffers
@@ -29,6 +32,7 @@ func (rc *Receiver) release(ws *workspace) {
 		ws.batch = telemetry.Batch{}
 	}
 	ws.batch.Reset()
+	ws.vehicle, ws.seen = "", vehiclestatus.Seen{}
 	rc.works.Put(ws)
 }
 
@@ -66,16 +70,18 @@ func (rc *Receiver) accept(w http.ResponseWriter, r *http.Request, res *reservat
 	fail := func(p *problem.Problem) (telemetry.BatchID, int, *problem.Problem) { return telemetry.BatchID{}, 0, p }
 	who, err := rc.auth.Authenticate(r)
 	if err != nil {
+		rc.noteExpired(err)
 		return fail(unauthorized(r))
 	}
 	if who.Kind != credential.KindVehicle && who.Kind != credential.KindGateway {
 		return fail(problem.New(problem.Forbidden, "Only a vehicle or a gateway may send batches."))
 	}
+	now := rc.now()
 	form, coding, p := mediaOf(r.Header)
 	if p != nil {
+		rc.noteRefused(ownVehicle(who), seenOf(r, who, now), p)
 		return fail(p)
 	}
-	now := rc.now()
 	if who.Kind == credential.KindVehicle { // the gateway's vehicle is known only from the body
 		if p := rc.limit(who.Subject, now); p != nil {
 			return fail(p)
@@ -86,17 +92,23 @@ func (rc *Receiver) accept(w http.ResponseWriter, r *http.Request, res *reservat
 	}
 
 	ws, _ := rc.works.Get().(*workspace)
+	ws.vehicle, ws.seen = ownVehicle(who), seenOf(r, who, now)
 	env, id, samples, p := rc.pack(w, r, who, form, coding, now, ws, res)
 	held := requestBytes + len(ws.payload)
+	vehicle, seen := ws.vehicle, ws.seen
 	rc.release(ws)
 	if p != nil {
+		rc.noteRefused(vehicle, seen, p)
 		return fail(p)
 	}
 	res.shrink(held)
 	<-env.done // bounded by the linger and SendTimeout
 	if env.err != nil {
-		return fail(&problem.Problem{Kind: problem.QueueUnavailable, RetryAfter: rc.cfg.RetryAfter})
+		p := &problem.Problem{Kind: problem.QueueUnavailable, RetryAfter: rc.cfg.RetryAfter}
+		rc.noteRefused(vehicle, seen, p)
+		return fail(p)
 	}
+	rc.notes.Accepted(vehicle, seen)
 	return id, samples, nil
 }
 
@@ -134,6 +146,11 @@ func (rc *Receiver) pack(w http.ResponseWriter, r *http.Request, who credential.
 	if p != nil {
 		return fail(p)
 	}
+	ws.vehicle = vehicle
+	if n := len(b.Samples); n > 0 {
+		ws.seen.EventMS, ws.seen.MedianMS = b.Samples[n-1].T, b.Samples[n/2].T
+	}
+	ws.seen.Model, ws.seen.Software = b.Vehicle.Model, b.Vehicle.Software
 	if who.Kind == credential.KindGateway {
 		if p := rc.limit(vehicle, now); p != nil {
 			return fail(p)
@@ -205,6 +222,7 @@ func (rc *Receiver) limit(vehicle string, now time.Time) *problem.Problem {
 		return nil
 	}
 	rc.metrics.rateLimited.Inc()
+	rc.notes.RateLimited(vehicle, now)
 	return &problem.Problem{
 		Kind: problem.RateLimited, RetryAfter: wait,
 		Expected: "at most " + strconv.FormatFloat(rc.cfg.RateBatches, 'g', -1, 64) + " batches a second, " +

@@ -20,6 +20,7 @@ import (
 
 	"github.com/carasso/carasso/internal/credential"
 	"github.com/carasso/carasso/internal/problem"
+	"github.com/carasso/carasso/internal/vehiclestatus"
 	"github.com/carasso/carasso/telemetry"
 )
 
@@ -38,13 +39,23 @@ type Ring interface {
 	TripKey(ctx context.Context, vehicle, trip string, eventTimeMS int64) (uint64, error)
 }
 
-// Deps are what a Receiver works with. All but Clock are required.
+// Notes remembers what became of each vehicle's requests. Its methods return at once, whatever it does with what they say.
+// *vehiclestatus.Notebook is one.
+type Notes interface {
+	Accepted(vehicle string, seen vehiclestatus.Seen)
+	Rejected(vehicle string, seen vehiclestatus.Seen, why vehiclestatus.Refusal)
+	Expired(vehicle string, seen vehiclestatus.Seen, since time.Time)
+	RateLimited(vehicle string, at time.Time)
+}
+
+// Deps are what a Receiver works with. All but Notes and Clock are required.
 type Deps struct {
 	Queue      Queue
 	Ring       Ring
 	Auth       credential.Authenticator
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	Notes      Notes // nil: nothing is noted
 	// Clock is the time that batches are judged by and envelopes are stamped with; nil is
 	// time.Now.
 	Clock func() time.Time
@@ -63,6 +74,7 @@ type Receiver struct {
 	bodies   *bodies
 	packer   *packer
 	metrics  *metrics
+	notes    Notes
 	works    sync.Pool // *workspace
 	requests atomic.Int64
 	draining atomic.Bool
@@ -79,6 +91,9 @@ func New(cfg Config, deps Deps) (*Receiver, error) {
 	}
 	if deps.Clock == nil {
 		deps.Clock = time.Now
+	}
+	if deps.Notes == nil {
+		deps.Notes = noNotes{}
 	}
 	var id telemetry.ReceiverID
 	if _, err := rand.Read(id[:]); err != nil {
@@ -97,7 +112,7 @@ func New(cfg Config, deps Deps) (*Receiver, error) {
 	return &Receiver{
 		cfg: cfg, id: id, ring: deps.Ring, auth: deps.Auth, log: deps.Logger, now: deps.Clock,
 		limiter: newLimiter(cfg.RateBatches, cfg.RateBurst, cfg.RateVehicles),
-		held:    held, bodies: b, metrics: m, packer: newPacker(cfg, deps, id, m),
+		held:    held, bodies: b, metrics: m, notes: deps.Notes, packer: newPacker(cfg, deps, id, m),
 		works:   sync.Pool{New: func() any { return new(workspace) }},
 		drained: make(chan struct{}, 1),
 	}, nil

@@ -25,6 +25,33 @@ type identityFlags struct {
 	TokenCache int      `default:"131072" help:"How many verified tokens are remembered (about 200 bytes each)."`
 }
 
+// oidcFlags let people come with tokens of an OpenID Connect provider, beside those of `carasso token`.
+type oidcFlags struct {
+	OIDCIssuer     string            `name:"oidc-issuer" env:"CARASSO_OIDC_ISSUER" help:"Issuer URL of an OpenID Connect provider whose tokens the management API accepts too."`
+	OIDCAudience   string            `name:"oidc-audience" env:"CARASSO_OIDC_AUDIENCE" help:"Audience that its tokens must be for."`
+	OIDCRolesClaim string            `name:"oidc-roles-claim" default:"roles" env:"CARASSO_OIDC_ROLES_CLAIM" help:"Claim with the roles; dots lead into objects, as in realm_access.roles."`
+	OIDCRoles      map[string]string `name:"oidc-roles" env:"CARASSO_OIDC_ROLES" help:"Which of its values is which role, as in road-ops=operator;root=admin. None: analyst, operator and admin by these names."`
+}
+
+// people is who may use the management API.
+func (f oidcFlags) people(id identity) (credential.Authenticator, error) {
+	if f.OIDCIssuer == "" {
+		return id.verifier, nil
+	}
+	cfg := credential.OIDCConfig{Issuer: f.OIDCIssuer, Audience: f.OIDCAudience, RolesClaim: f.OIDCRolesClaim}
+	for value, role := range f.OIDCRoles {
+		if cfg.Roles == nil {
+			cfg.Roles = map[string]credential.Role{}
+		}
+		cfg.Roles[value] = credential.Role(role)
+	}
+	oidc, err := credential.NewOIDC(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return credential.NewPeople(id.verifier, oidc), nil
+}
+
 func (f identityFlags) open(live keyring.LiveStore, log *slog.Logger) (identity, error) {
 	if len(f.JWTKeys) == 0 {
 		return identity{}, errors.New("no key to verify credentials with: set CARASSO_JWT_KEYS or --jwt-keys to files with public keys")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/carasso/carasso/internal/credential"
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/river"
 	"github.com/carasso/carasso/internal/service"
@@ -24,6 +25,7 @@ type managementCmd struct {
 	Database    databaseFlags `embed:""`
 	AWS         awsFlags      `embed:""`
 	Identity    identityFlags `embed:""`
+	OIDC        oidcFlags     `embed:""`
 }
 
 // Run implements the subcommand.
@@ -54,6 +56,10 @@ func (c *managementCmd) Run(ctx context.Context, logs *logFlags) error {
 	if err := maps.refresh(ctx); err != nil {
 		return err
 	}
+	auth, err := c.OIDC.people(id)
+	if err != nil {
+		return err
+	}
 	j, err := newJobs(jobsFlags{}, "", b, db, log, reg)
 	if err != nil {
 		return err
@@ -62,7 +68,7 @@ func (c *managementCmd) Run(ctx context.Context, logs *logFlags) error {
 	if err != nil {
 		return err
 	}
-	m, err := newManagement(b, db, id, maps, j, log, reg)
+	m, err := newManagement(b, db, id, auth, maps, j, log, reg)
 	if err != nil {
 		return err
 	}
@@ -76,11 +82,11 @@ func (c *managementCmd) Run(ctx context.Context, logs *logFlags) error {
 }
 
 // newManagement wires the management API, the portal and the tiles; the same in both modes.
-func newManagement(b backends, db *postgres.DB, id identity, maps *roads, jobs management.Jobs, log *slog.Logger, reg prometheus.Registerer) (*management.Server, error) {
+func newManagement(b backends, db *postgres.DB, id identity, auth credential.Authenticator, maps *roads, jobs management.Jobs, log *slog.Logger, reg prometheus.Registerer) (*management.Server, error) {
 	cfg := management.DefaultConfig()
 	cfg.K = kAnonymity
 	return management.New(cfg, management.Deps{
-		Store: db, Queue: b.queue, Ring: id.ring, Roads: maps, Objects: b.objects, Verifier: id.verifier, Jobs: jobs,
+		Store: db, Queue: b.queue, Ring: id.ring, Roads: maps, Objects: b.objects, Live: b.live, Verifier: auth, Jobs: jobs,
 		Tiles: tile.NewHandler(tile.HandlerConfig{
 			Objects: b.objects, Live: b.live, Manifest: maps.Manifest, Hazards: hazardFeed{db}, Logger: log,
 		}),

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/carasso/carasso/internal/service"
+	"github.com/carasso/carasso/internal/vehiclestatus"
 	"github.com/carasso/carasso/receiver"
 )
 
@@ -33,10 +34,15 @@ func (f receiverFlags) config() receiver.Config {
 	return cfg
 }
 
+// newNotebook wires what receivers note about vehicles; it runs beside the receiver.
+func newNotebook(b backends, id identity, log *slog.Logger, reg prometheus.Registerer) (*vehiclestatus.Notebook, error) {
+	return vehiclestatus.New(vehiclestatus.Config{}, vehiclestatus.Deps{Store: b.live, Hasher: id.ring, Logger: log, Registerer: reg})
+}
+
 // newReceiver wires a receiver; the same in both modes.
-func newReceiver(cfg receiver.Config, b backends, id identity, log *slog.Logger, reg prometheus.Registerer) (*receiver.Receiver, error) {
+func newReceiver(cfg receiver.Config, b backends, id identity, notes receiver.Notes, log *slog.Logger, reg prometheus.Registerer) (*receiver.Receiver, error) {
 	return receiver.New(cfg, receiver.Deps{
-		Queue: b.queue, Ring: id.ring, Auth: id.verifier, Logger: log, Registerer: reg,
+		Queue: b.queue, Ring: id.ring, Auth: id.verifier, Notes: notes, Logger: log, Registerer: reg,
 	})
 }
 
@@ -104,7 +110,11 @@ func (c *receiverCmd) Run(ctx context.Context, logs *logFlags) error {
 	if err != nil {
 		return err
 	}
-	rc, err := newReceiver(c.receiverFlags.config(), b, id, log, reg)
+	notes, err := newNotebook(b, id, log, reg)
+	if err != nil {
+		return err
+	}
+	rc, err := newReceiver(c.receiverFlags.config(), b, id, notes, log, reg)
 	if err != nil {
 		return err
 	}
@@ -114,7 +124,7 @@ func (c *receiverCmd) Run(ctx context.Context, logs *logFlags) error {
 	return serve(ctx, c.serverFlags, service.Deps{
 		Handler: rc.Routes(), Logger: log, Gatherer: reg, Health: health,
 		Drain: []func(context.Context) error{rc.Shutdown},
-	}, beside(id.run))
+	}, beside(id.run), beside(notes.Run))
 }
 
 // serve listens, and runs the service and what runs beside it until ctx ends; what runs

@@ -31,10 +31,11 @@ type upCmd struct {
 	receiverFlags `embed:""`
 	workerFlags   `embed:""`
 	jobsFlags     `embed:""`
-	Map           string  `type:"path" env:"CARASSO_MAP" help:"OpenStreetMap extract to import (PBF, or XML plain, .gz, .bz2); needed at the first start only."`
-	Fleet         int     `default:"2000" help:"Simulated cars, which drive as on a morning from 8 o'clock; 0 starts none."`
-	FleetRate     float64 `default:"0" help:"Batches a second of all simulated cars together; 0: each samples at 1 Hz."`
-	Quiet         bool    `help:"No live status line."`
+	OIDC          oidcFlags `embed:""`
+	Map           string    `type:"path" env:"CARASSO_MAP" help:"OpenStreetMap extract to import (PBF, or XML plain, .gz, .bz2); needed at the first start only."`
+	Fleet         int       `default:"2000" help:"Simulated cars, which drive as on a morning from 8 o'clock; 0 starts none."`
+	FleetRate     float64   `default:"0" help:"Batches a second of all simulated cars together; 0: each samples at 1 Hz."`
+	Quiet         bool      `help:"No live status line."`
 	// Parts is for measuring one part by itself; the data folder still has one process at a time.
 	Parts []string `default:"receiver,worker,management,jobs" enum:"receiver,worker,management,jobs" help:"Parts that run: ${enum}."`
 }
@@ -96,14 +97,23 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 		background = append(background, beside(w.run))
 	}
 	if slices.Contains(c.Parts, "management") {
-		m, err := newManagement(e.backends, db, id, maps, j, log, reg)
+		auth, err := c.OIDC.people(id)
+		if err != nil {
+			return err
+		}
+		m, err := newManagement(e.backends, db, id, auth, maps, j, log, reg)
 		if err != nil {
 			return err
 		}
 		deps.Handler, deps.Drain = m, append(deps.Drain, m.Drain)
 	}
 	if slices.Contains(c.Parts, "receiver") {
-		rc, err := newReceiver(c.receiverFlags.config(), e.backends, id, log, reg)
+		notes, err := newNotebook(e.backends, id, log, reg)
+		if err != nil {
+			return err
+		}
+		background = append(background, beside(notes.Run))
+		rc, err := newReceiver(c.receiverFlags.config(), e.backends, id, notes, log, reg)
 		if err != nil {
 			return err
 		}

@@ -1,11 +1,12 @@
 // Package credential issues and verifies what vehicles, gateways and people
 // identify themselves with: JWTs signed with Ed25519 (RFC 8037), verified without a
-// look-up, and client certificates (mTLS).
+// look-up, client certificates (mTLS), and for people tokens of an OpenID Connect provider.
 package credential
 
 import (
 	"errors"
 	"net/http"
+	"time"
 )
 
 // Kind says for whom a credential speaks.
@@ -72,6 +73,18 @@ type Identity struct {
 // expired, signed with an unknown key or made for another audience. The errors' text
 // never contains the credential.
 var ErrInvalid = errors.New("invalid credential")
+
+// ExpiredError is a token with nothing wrong but its age. It proves nothing any more, but tells who comes too late.
+type ExpiredError struct {
+	Identity Identity
+	Since    time.Time
+}
+
+// Error names nobody.
+func (e *ExpiredError) Error() string { return ErrInvalid.Error() + ": expired" }
+
+// Unwrap is ErrInvalid.
+func (e *ExpiredError) Unwrap() error { return ErrInvalid }
 
 // Authenticator proves who sent a request. *Verifier is one.
 type Authenticator interface {

@@ -67,18 +67,31 @@ func (v *Verifier) Stats() CacheStats { return v.cache.stats() }
 
 // Authenticate implements Authenticator.
 func (v *Verifier) Authenticate(r *http.Request) (Identity, error) {
-	header := r.Header["Authorization"]
-	if len(header) == 0 {
+	if len(r.Header["Authorization"]) == 0 {
 		return fromTLS(r.TLS)
 	}
+	token, err := bearer(r)
+	if err != nil {
+		return Identity{}, err
+	}
+	return v.Verify(token)
+}
+
+// bearer is the token of the one Authorization header (RFC 6750, 2.1), at most maxToken long.
+func bearer(r *http.Request) (string, error) {
+	header := r.Header["Authorization"]
 	if len(header) > 1 {
-		return Identity{}, fmt.Errorf("%w: several Authorization headers", ErrInvalid)
+		return "", fmt.Errorf("%w: several Authorization headers", ErrInvalid)
 	}
 	scheme, token, _ := strings.Cut(header[0], " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return Identity{}, fmt.Errorf("%w: expected the Bearer scheme", ErrInvalid)
+		return "", fmt.Errorf("%w: expected the Bearer scheme", ErrInvalid)
 	}
-	return v.Verify(strings.TrimSpace(token))
+	token = strings.TrimSpace(token)
+	if len(token) > maxToken {
+		return "", fmt.Errorf("%w: token of %d bytes, expected 1 to %d", ErrInvalid, len(token), maxToken)
+	}
+	return token, nil
 }
 
 // Verify returns the identity behind a token, or an error that wraps ErrInvalid.
@@ -92,10 +105,14 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 		return id, nil
 	}
 	var c claims
-	if _, err := v.parser.ParseWithClaims(token, &c, v.key); err != nil {
+	_, err := v.parser.ParseWithClaims(token, &c, v.key)
+	id := Identity{Subject: c.Subject, Role: c.Role, Kind: parseKind(c.Type)}
+	if err != nil {
+		if onlyExpired(err) && id.validate() == nil {
+			return Identity{}, &ExpiredError{Identity: id, Since: c.ExpiresAt.Time}
+		}
 		return Identity{}, fmt.Errorf("%w: %s", ErrInvalid, reason(err))
 	}
-	id := Identity{Subject: c.Subject, Role: c.Role, Kind: parseKind(c.Type)}
 	if err := id.validate(); err != nil {
 		return Identity{}, fmt.Errorf("%w: %s", ErrInvalid, err.Error())
 	}
@@ -110,6 +127,22 @@ func (v *Verifier) key(t *jwt.Token) (any, error) {
 		return nil, errUnknownKey
 	}
 	return key, nil
+}
+
+// onlyExpired tells whether the signature was right, and all else but the expiry.
+func onlyExpired(err error) bool {
+	if !errors.Is(err, jwt.ErrTokenExpired) {
+		return false
+	}
+	for _, other := range []error{
+		jwt.ErrTokenMalformed, jwt.ErrTokenUnverifiable, jwt.ErrTokenSignatureInvalid, jwt.ErrTokenInvalidAudience,
+		jwt.ErrTokenInvalidIssuer, jwt.ErrTokenNotValidYet, jwt.ErrTokenUsedBeforeIssued, jwt.ErrTokenRequiredClaimMissing,
+	} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return true
 }
 
 var errUnknownKey = errors.New("unknown key")

@@ -1,6 +1,6 @@
 // Package keyring turns what identifies people into what does not: pseudonyms and
-// trip keys under keys that change every UTC day and can be destroyed, and claim ids
-// under one key that stays.
+// trip keys under keys that change every UTC day and can be destroyed, and claim ids and
+// status ids under one key each that stays.
 package keyring
 
 import (
@@ -45,8 +45,9 @@ type Deps struct {
 // Ring derives claim ids, pseudonyms and trip keys. Safe for concurrent use. It works
 // without Run, which only keeps its day keys fresh.
 type Ring struct {
-	claim *hasher
-	days  *days
+	claim  *hasher
+	status *hasher
+	days   *days
 }
 
 // New derives the fixed keys; day keys are fetched when first needed.
@@ -61,6 +62,10 @@ func New(deps Deps) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keyring derive: %w", err)
 	}
+	statusKey, err := hkdf.Key(sha256.New, deps.Master[:], nil, "carasso vehicle status", KeySize)
+	if err != nil {
+		return nil, fmt.Errorf("keyring derive: %w", err)
+	}
 	wrapKey, err := hkdf.Key(sha256.New, deps.Master[:], nil, "carasso day key", KeySize)
 	if err != nil {
 		return nil, fmt.Errorf("keyring derive: %w", err)
@@ -69,7 +74,7 @@ func New(deps Deps) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Ring{claim: newHasher(claimKey), days: newDays(deps, w)}, nil
+	return &Ring{claim: newHasher(claimKey), status: newHasher(statusKey), days: newDays(deps, w)}, nil
 }
 
 // ClaimID is the time prefix of batch and 80 bits of HMAC-SHA-256 over batch and
@@ -81,6 +86,13 @@ func (r *Ring) ClaimID(vehicle string, batch telemetry.BatchID) telemetry.ClaimI
 	copy(id[:6], batch[:6])
 	copy(id[6:], sum[:])
 	return id
+}
+
+// StatusID is 128 bits of HMAC-SHA-256 over vehicle under a key of its own that stays: the name under which is kept
+// whether the vehicle gets through, and nothing of where it was.
+func (r *Ring) StatusID(vehicle string) [16]byte {
+	sum := r.status.sum(purposeVehicle, vehicle, "")
+	return [16]byte(sum[:16])
 }
 
 // Pseudonym is 64 bits of HMAC-SHA-256 over vehicle, under the key of the UTC day of
