@@ -21,6 +21,7 @@ type archiver struct {
 	values  []parquet.Value
 	order   []placed
 	out     bytes.Buffer
+	sorted  func(*work, []placed) // byPlace or byVehicle
 }
 
 // placed is a batch and where on the map it begins.
@@ -33,10 +34,10 @@ type placed struct {
 // samples stay in the processor's cache from one column to the next.
 const block = 256
 
-func newArchiver() (*archiver, error) {
+func newArchiver(sorted func(*work, []placed)) (*archiver, error) {
 	definition := newArchiveSchema()
 	schema := definition.schema()
-	a := &archiver{values: make([]parquet.Value, 0, 16*block)}
+	a := &archiver{sorted: sorted, values: make([]parquet.Value, 0, 16*block)}
 	for i, path := range schema.Columns() {
 		c := definition.of(path)
 		if c == nil {
@@ -83,8 +84,7 @@ func (a *archiver) encode(w *work, envelopes []int) ([]byte, error) {
 	return a.out.Bytes(), nil
 }
 
-// arrange orders the fresh batches along a Z-order curve over the map: neighbours differ
-// little, so their coordinates' deltas stay small.
+// arrange puts the fresh batches in order.
 func (a *archiver) arrange(w *work, envelopes []int) {
 	a.order = a.order[:0]
 	for _, e := range envelopes {
@@ -97,13 +97,29 @@ func (a *archiver) arrange(w *work, envelopes []int) {
 			a.order = append(a.order, placed{int32(i), geo.TileAt(geo.Point{LatE7: s.LatE7, LonE7: s.LonE7}, 16).Quadkey()})
 		}
 	}
-	slices.SortFunc(a.order, func(x, y placed) int {
+	a.sorted(w, a.order)
+}
+
+// byPlace orders along a Z-order curve over the map: neighbours differ little, so their coordinates' deltas
+// stay small. For single flushes, which have one or two batches of a vehicle.
+func byPlace(w *work, order []placed) {
+	slices.SortFunc(order, func(x, y placed) int {
 		if x.place != y.place {
 			return cmp.Compare(x.place, y.place)
 		}
-		p, q := &w.batches[x.batch], &w.batches[y.batch]
-		return cmp.Or(cmp.Compare(p.vehicle, q.vehicle), cmp.Compare(w.samples[p.s0].T, w.samples[q.s0].T), cmp.Compare(x.batch, y.batch))
+		return compareTraces(w, x, y)
 	})
+}
+
+// byVehicle orders along each vehicle's trace: what changes little along it does so over minutes, and ids
+// repeat. For an hour's batches.
+func byVehicle(w *work, order []placed) {
+	slices.SortFunc(order, func(x, y placed) int { return compareTraces(w, x, y) })
+}
+
+func compareTraces(w *work, x, y placed) int {
+	p, q := &w.batches[x.batch], &w.batches[y.batch]
+	return cmp.Or(cmp.Compare(p.vehicle, q.vehicle), cmp.Compare(w.samples[p.s0].T, w.samples[q.s0].T), bytes.Compare(p.claim[:], q.claim[:]))
 }
 
 // appendValues appends a batch's values in a leaf column. Levels are those of Dremel: the

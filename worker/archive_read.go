@@ -35,14 +35,18 @@ func ReadArchive(object []byte) ([]ArchivedBatch, error) {
 			b.Samples = append(b.Samples, r.Samples[j].sample())
 		}
 		for _, e := range r.Events {
-			b.Events = append(b.Events, telemetry.Event{
-				T: e.T, Type: telemetry.EventType(e.Type), Sign: telemetry.Sign(e.Sign), ValueKMH: uint16(e.ValueKMH),
-				Hazard: telemetry.Hazard(e.Hazard), ConfidencePermille: uint16(e.ConfidencePermille),
-			})
+			b.Events = append(b.Events, e.event())
 		}
 		batches[i] = ArchivedBatch{Claim: r.Claim, Vehicle: r.Vehicle, Batch: b}
 	}
 	return batches, nil
+}
+
+func (e *ArchiveEvent) event() telemetry.Event {
+	return telemetry.Event{
+		T: e.T, Type: telemetry.EventType(e.Type), Sign: telemetry.Sign(e.Sign), ValueKMH: uint16(e.ValueKMH),
+		Hazard: telemetry.Hazard(e.Hazard), ConfidencePermille: uint16(e.ConfidencePermille),
+	}
 }
 
 func (r *ArchiveSample) sample() telemetry.Sample {

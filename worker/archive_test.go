@@ -32,7 +32,7 @@ func (w *work) add(claim telemetry.ClaimID, vehicle uint64, b *telemetry.Batch, 
 
 func archiverOf(tb testing.TB) *archiver {
 	tb.Helper()
-	a, err := newArchiver()
+	a, err := newArchiver(byPlace)
 	if err != nil {
 		tb.Fatal(err)
 	}

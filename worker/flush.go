@@ -134,7 +134,7 @@ func (f *flusher) keep(ctx context.Context, tx Tx, w *work, envelopes []int, qua
 	}
 	if m.Batches > 0 {
 		if f.archive == nil {
-			if f.archive, err = newArchiver(); err != nil {
+			if f.archive, err = newArchiver(byPlace); err != nil {
 				return m, err
 			}
 		}
@@ -328,6 +328,14 @@ func (e *envelope) quarantineKey() string {
 // archiveKey is a new key: hour, worker and a UUIDv7, so that a listing is in order of time.
 func (f *flusher) archiveKey() string {
 	now := f.now().UTC()
+	return "raw/" + now.Format("2006/01/02/15") + "/" + f.cfg.Name + "-" + newObjectID(now) + ".parquet"
+}
+
+// archiveType is the media type of the archive's objects.
+const archiveType = "application/vnd.apache.parquet"
+
+// newObjectID is a UUIDv7 of the moment.
+func newObjectID(now time.Time) string {
 	var id telemetry.BatchID
 	_, _ = rand.Read(id[6:]) // never fails
 	ms := now.UnixMilli()
@@ -335,13 +343,13 @@ func (f *flusher) archiveKey() string {
 		id[i] = byte(ms >> (40 - 8*i))
 	}
 	id[6], id[8] = id[6]&0x0f|0x70, id[8]&0x3f|0x80
-	return "raw/" + now.Format("2006/01/02/15") + "/" + f.cfg.Name + "-" + id.String() + ".parquet"
+	return id.String()
 }
 
 // put stores the archive's object and what goes to quarantine.
 func (f *flusher) put(ctx context.Context, w *work, envelopes []int, key string, object []byte, quarantine []ledger.Quarantined) error {
 	if key != "" {
-		if err := f.objects.Put(ctx, key, object, "application/vnd.apache.parquet", ""); err != nil {
+		if err := f.objects.Put(ctx, key, object, archiveType, ""); err != nil {
 			return fmt.Errorf("put %s: %w", key, err)
 		}
 	}

@@ -77,7 +77,7 @@ func TestFlushIsCleanAfterAPanic(t *testing.T) {
 		var tx *memoryTx
 		var objects memoryObjects
 		cfg := Config{Name: "test"}.withDefaults()
-		archive, err := newArchiver()
+		archive, err := newArchiver(byPlace)
 		if err != nil {
 			t.Fatal(err)
 		}

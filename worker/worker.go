@@ -104,7 +104,7 @@ func (w *Worker) preparer(d Deps, m *metrics) *preparer {
 }
 
 func (w *Worker) flusher(d Deps, m *metrics) (*flusher, error) {
-	a, err := newArchiver()
+	a, err := newArchiver(byPlace)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 		redriveChild()
 		return
 	}
+	if os.Getenv(compactChildEnv) != "" {
+		compactChild()
+		return
+	}
 	pgtest.Main(m)
 }
 

@@ -397,7 +397,7 @@ func (w *world) verify(quarantined int64) {
 func (w *world) verifyArchive() {
 	w.t.Helper()
 	seen := map[telemetry.ClaimID]bool{}
-	for _, key := range w.strings("SELECT object_key FROM manifest WHERE object_key IS NOT NULL") {
+	for _, key := range w.strings("SELECT DISTINCT object_key FROM manifest WHERE object_key IS NOT NULL") {
 		object, err := w.objects.get(key)
 		if err != nil {
 			w.t.Errorf("archived object: %v", err)

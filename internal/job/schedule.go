@@ -30,8 +30,8 @@ func (s Schedule) Next(t time.Time) time.Time {
 		return time.Time{}
 	}
 	epoch := time.Unix(0, 0)
-	n := (t.Sub(epoch) - s.At) / s.Every
-	next := epoch.Add(n*s.Every + s.At)
+	since := t.Sub(epoch) - s.At
+	next := epoch.Add(since - since%s.Every + s.At)
 	for !next.After(t) {
 		next = next.Add(s.Every)
 	}

@@ -16,8 +16,7 @@ func schemaOf(args any) (json.RawMessage, error) {
 		return nil, errors.New("expected a struct")
 	}
 	properties := map[string]any{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		field, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		doc := f.Tag.Get("doc")
 		if !f.IsExported() || field == "" || doc == "" {

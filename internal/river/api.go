@@ -194,7 +194,7 @@ func (j *Jobs) query(ctx context.Context, where string, params ...any) ([]job.Jo
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
 	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (job.Job, error) { return scan(row) })
+	all, err := pgx.CollectRows(rows, scan)
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
 	}

@@ -3,7 +3,11 @@
 // what was put into quarantine.
 package ledger
 
-import "github.com/carasso/carasso/telemetry"
+import (
+	"time"
+
+	"github.com/carasso/carasso/telemetry"
+)
 
 // Envelope is what became of one envelope. In a complete entry
 // Batches = Archived + Duplicate + Quarantined, and the same for samples.
@@ -12,6 +16,23 @@ type Envelope struct {
 	Archived, ArchivedSamples       uint32
 	Duplicate, DuplicateSamples     uint32
 	Quarantined, QuarantinedSamples uint32
+}
+
+// ArchiveGroup is the part of the archive that may be put together: what was archived in an hour under a
+// version of the map.
+type ArchiveGroup struct {
+	Hour       time.Time
+	MapVersion string
+	Objects    int // that were not put together yet
+}
+
+// ArchiveObject is one flush's object.
+type ArchiveObject struct {
+	Flush   int64 // manifest.id
+	Key     string
+	Bytes   int64
+	Batches int
+	Samples int64 // counted ones; the object also holds lead-in
 }
 
 // Flush is the manifest's entry for one flush: what it archived, and where.
