@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/carasso/carasso/internal/audit"
+	"github.com/carasso/carasso/internal/usage"
 	"github.com/carasso/carasso/internal/vehiclestatus"
 	"github.com/carasso/carasso/telemetry"
 	"github.com/carasso/carasso/telemetry/ledger"
@@ -181,9 +183,20 @@ func (fakeLive) Get(_ context.Context, key string) (value []byte, version int64,
 			a.Seen.Add(vehiclestatus.ID{i * 5, i * 11, i * 13})
 		}
 		doc = a
+	case strings.HasPrefix(key, "usage/hour/"):
+		slots := map[string]usage.Counts{}
+		for i := range 12 {
+			slots[strconv.Itoa(i)] = usage.Counts{usage.SQSRequests: 1000, usage.S3Puts: 10, usage.DynamoWrites: 50, usage.CPUSeconds: 30}
+		}
+		doc = slots
 	default:
 		return nil, 0, fs.ErrNotExist
 	}
 	value, err = json.Marshal(doc)
 	return value, 1, err
+}
+
+func (s *fakeStore) ArchivedIn(_ context.Context, from, to time.Time) (samples, bytes int64, err error) {
+	hours := int64(to.Sub(from) / time.Hour)
+	return hours * 3_600_000, hours * 50_000_000, s.look()
 }

@@ -49,6 +49,8 @@ type Store interface {
 	Learned
 	AuditLog
 	Quarantine
+	// ArchivedIn adds up what flushes committed in [from, to) have archived: counted samples, and bytes of objects.
+	ArchivedIn(ctx context.Context, from, to time.Time) (samples, bytes int64, err error)
 }
 
 // Quarantine is what could not be used. Safe for concurrent use.

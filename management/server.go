@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -21,6 +22,7 @@ import (
 	"github.com/carasso/carasso/internal/credential"
 	"github.com/carasso/carasso/internal/problem"
 	"github.com/carasso/carasso/internal/vehiclestatus"
+	"github.com/carasso/carasso/management/cost"
 	"github.com/carasso/carasso/management/portal"
 )
 
@@ -50,6 +52,9 @@ type Server struct {
 	router   chi.Router
 	pipeline *pipelineCache
 	today    *shared[dayReport]
+	counted  *shared[counted]
+	prices   cost.PriceList
+	sent     atomic.Int64 // bytes answered
 	vehicles *sharedBy[time.Duration, vehiclestatus.Summary]
 	heavy    chan struct{}
 	streams  chan struct{}
@@ -84,10 +89,14 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		cfg: cfg, deps: deps,
 		pipeline: newPipelineCache(cfg, deps),
 		today:    newShared[dayReport](),
+		counted:  newShared[counted](),
 		vehicles: newSharedBy[time.Duration, vehiclestatus.Summary](maxSilences),
 		heavy:    make(chan struct{}, cfg.HeavyQueries),
 		streams:  make(chan struct{}, cfg.MaxStreams),
 		drained:  make(chan struct{}),
+	}
+	if s.prices, err = cost.List(); err != nil {
+		return nil, fmt.Errorf("management: %w", err)
 	}
 	if s.spec, err = openAPI(deps.Tiles != nil); err != nil {
 		return nil, fmt.Errorf("management: %w", err)
@@ -111,7 +120,7 @@ func (s *Server) Drain(ctx context.Context) error {
 
 func (s *Server) routes(m *metrics, page http.Handler) {
 	r := chi.NewRouter()
-	r.Use(m.observe, identify)
+	r.Use(s.weigh, m.observe, identify)
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
 		problem.Write(w, problem.New(problem.NotFound, "This path does not exist; /openapi.json lists those that do."))
 	})

@@ -40,5 +40,5 @@ func (f awsFlags) open(ctx context.Context, log *slog.Logger, reg prometheus.Reg
 	if err != nil {
 		return backends{}, nil, err
 	}
-	return backends{queue: q, objects: o, live: l}, clients.Close, nil
+	return backends{used: sdkUsage(clients.Meter), queue: q, objects: o, live: l}, clients.Close, nil
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"time"
 
+	"github.com/carasso/carasso/internal/usage"
 	"github.com/carasso/carasso/telemetry"
 )
 
 // backends are the ports behind which embedded mode and AWS differ. Everything above them
 // is the same code.
 type backends struct {
+	used    usage.Source // what of them was used
 	queue   queue
 	objects objects
 	live    live

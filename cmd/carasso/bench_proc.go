@@ -255,13 +255,13 @@ func (c *child) metrics(ctx context.Context, name string) map[string]float64 {
 	return found
 }
 
-// usage is what a child and the PostgreSQL below it have used so far.
-type usage struct {
+// spent is what a child and the PostgreSQL below it have used so far.
+type spent struct {
 	cpu, pgCPU float64 // s
 	peakMB     float64 // of the child alone
 }
 
-func (c *child) usage() (u usage) {
+func (c *child) usage() (u spent) {
 	pid := c.cmd.Process.Pid
 	u.cpu, _ = procCPU(pid, false)
 	u.peakMB = procPeakMB(pid)

@@ -88,7 +88,11 @@ func (f embeddedFlags) open(ctx context.Context, log *slog.Logger) (_ *embedded,
 		e.objects = store
 		return err
 	})
-	return e, g.Wait()
+	if err := g.Wait(); err != nil {
+		return e, err
+	}
+	e.backends = new(meter).metered(e.backends)
+	return e, nil
 }
 
 func (e *embedded) databaseURL() string { return e.pg.URL(databaseName) }

@@ -10,6 +10,7 @@ import (
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/river"
 	"github.com/carasso/carasso/internal/service"
+	"github.com/carasso/carasso/internal/usage"
 	"github.com/carasso/carasso/management"
 	"github.com/carasso/carasso/mapdata/tile"
 )
@@ -78,7 +79,12 @@ func (c *managementCmd) Run(ctx context.Context, logs *logFlags) error {
 	return serve(ctx, c.serverFlags, service.Deps{
 		Handler: m, Logger: log, Gatherer: reg, Health: health,
 		Drain: []func(context.Context) error{m.Drain},
-	}, beside(id.run), beside(maps.run), beside(presence.Run))
+	}, beside(id.run), beside(maps.run), beside(presence.Run), beside(usage.NewRecorder(b.live, 0, log, b.used, processor, answered(m)).Run))
+}
+
+// answered is what management has sent, as a usage.Source.
+func answered(m *management.Server) usage.Source {
+	return func() usage.Counts { return usage.Counts{usage.EgressBytes: float64(m.Sent())} }
 }
 
 // newManagement wires the management API, the portal and the tiles; the same in both modes.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/carasso/carasso/internal/service"
+	"github.com/carasso/carasso/internal/usage"
 	"github.com/carasso/carasso/internal/vehiclestatus"
 	"github.com/carasso/carasso/receiver"
 )
@@ -124,7 +125,7 @@ func (c *receiverCmd) Run(ctx context.Context, logs *logFlags) error {
 	return serve(ctx, c.serverFlags, service.Deps{
 		Handler: rc.Routes(), Logger: log, Gatherer: reg, Health: health,
 		Drain: []func(context.Context) error{rc.Shutdown},
-	}, beside(id.run), beside(notes.Run))
+	}, beside(id.run), beside(notes.Run), beside(usage.NewRecorder(b.live, 0, log, b.used, processor).Run))
 }
 
 // serve listens, and runs the service and what runs beside it until ctx ends; what runs

@@ -17,6 +17,7 @@ import (
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/river"
 	"github.com/carasso/carasso/internal/service"
+	"github.com/carasso/carasso/internal/usage"
 	"github.com/carasso/carasso/mapdata"
 )
 
@@ -85,6 +86,7 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 		return err
 	}
 	health.Warn("jobs", presence.Check)
+	used := []usage.Source{e.used, processor}
 	background := []func(context.Context, string) error{beside(id.run), beside(maps.run), beside(presence.Run)}
 	if slices.Contains(c.Parts, "jobs") {
 		background = append(background, beside(j.Run))
@@ -106,6 +108,7 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 			return err
 		}
 		deps.Handler, deps.Drain = m, append(deps.Drain, m.Drain)
+		used = append(used, answered(m))
 	}
 	if slices.Contains(c.Parts, "receiver") {
 		notes, err := newNotebook(e.backends, id, log, reg)
@@ -120,6 +123,7 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 		health.Add("receiver", rc.Ready)
 		deps.Handler, deps.Drain = chain("/v1/batches", rc.Routes(), deps.Handler), append(deps.Drain, rc.Shutdown)
 	}
+	background = append(background, beside(usage.NewRecorder(e.live, 0, log, used...).Run))
 	running := &upRun{upCmd: c, started: started, issuer: issuer, maps: maps, db: db, e: e, log: log}
 	return serve(ctx, c.serverFlags, deps, append(background, func(bg context.Context, url string) error {
 		running.url = url

@@ -14,6 +14,7 @@ import (
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/river"
 	"github.com/carasso/carasso/internal/service"
+	"github.com/carasso/carasso/internal/usage"
 	"github.com/carasso/carasso/mapdata/hazard"
 	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/limit"
@@ -225,7 +226,7 @@ func (c *workerCmd) Run(ctx context.Context, logs *logFlags) error {
 	health.Add("map", maps.ready)
 	health.Warn("jobs", presence.Check)
 	return serve(ctx, c.serverFlags, service.Deps{Logger: log, Gatherer: reg, Health: health, Handler: noRoutes()},
-		beside(maps.run), beside(w.run), beside(presence.Run))
+		beside(maps.run), beside(w.run), beside(presence.Run), beside(usage.NewRecorder(b.live, 0, log, b.used, processor).Run))
 }
 
 // processName is unique among the processes of a deployment; service stands in for an unknown host.

@@ -110,3 +110,10 @@ func (db *DB) Totals(ctx context.Context, from, to time.Time) (t ledger.Totals, 
 			&t.Duplicate.Batches, &t.Duplicate.Samples, &t.Quarantined.Batches, &t.Quarantined.Samples)
 	return t, wrap("add up the ledger", err)
 }
+
+// ArchivedIn adds up what flushes committed in [from, to) have archived: counted samples, and bytes of objects.
+func (db *DB) ArchivedIn(ctx context.Context, from, to time.Time) (samples, bytes int64, err error) {
+	err = db.pool.QueryRow(ctx, `SELECT coalesce(sum(samples), 0)::bigint, coalesce(sum(object_bytes), 0)::bigint FROM manifest
+		WHERE committed_at >= $1 AND committed_at < $2`, from, to).Scan(&samples, &bytes)
+	return samples, bytes, wrap("add up the archive", err)
+}

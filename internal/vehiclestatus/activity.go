@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"github.com/carasso/carasso/internal/livedoc"
 )
 
 // span is a length of time that activity is counted by. Each bucket is one item that all receivers write.
@@ -51,8 +53,8 @@ func (a *Activity) Add(o Activity) {
 func (a *Activity) empty() bool { return len(a.Seen) == 0 && len(a.Refused) == 0 }
 
 // store adds the activity of a bucket to what is stored of it.
-func (a Activity) store(ctx context.Context, store Store, s span, at time.Time) error {
-	return update(ctx, store, s.key(at), s.keep, func(old []byte) ([]byte, error) {
+func (a Activity) store(ctx context.Context, store livedoc.Store, s span, at time.Time) error {
+	return livedoc.Update(ctx, store, s.key(at), s.keep, func(old []byte) ([]byte, error) {
 		var sum Activity
 		if old != nil {
 			if err := json.Unmarshal(old, &sum); err != nil {
@@ -76,7 +78,7 @@ type Summary struct {
 
 // Summarize reads what receivers counted up to now. Windows begin at the start of a bucket: the last hour is up to a
 // quarter of an hour longer, the last day up to an hour.
-func Summarize(ctx context.Context, r Reader, now time.Time, silence time.Duration) (s Summary, err error) {
+func Summarize(ctx context.Context, r livedoc.Reader, now time.Time, silence time.Duration) (s Summary, err error) {
 	read := func(sp span, since time.Duration) (sum Activity, err error) {
 		for at := now.Add(-since); ; at = at.Add(sp.length) {
 			value, _, err := r.Get(ctx, sp.key(at))

@@ -12,6 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+
+	"github.com/carasso/carasso/internal/livedoc"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -64,7 +66,7 @@ func (hasher) StatusID(vehicle string) [16]byte {
 
 func id(vehicle string) ID { return ID(hasher{}.StatusID(vehicle)) }
 
-func newNotebook(tb testing.TB, store Store, cfg Config) *Notebook {
+func newNotebook(tb testing.TB, store livedoc.Store, cfg Config) *Notebook {
 	tb.Helper()
 	n, err := New(cfg, Deps{Store: store, Hasher: hasher{}, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	if err != nil {
@@ -85,7 +87,7 @@ func (n *Notebook) flush(t *testing.T) {
 	}
 }
 
-func read(t *testing.T, store Store, vehicle string) Status {
+func read(t *testing.T, store livedoc.Store, vehicle string) Status {
 	t.Helper()
 	s, found, err := Read(t.Context(), store, id(vehicle))
 	if err != nil || !found {

@@ -11,6 +11,8 @@ import (
 	"unique"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/carasso/carasso/internal/livedoc"
 )
 
 // Config tunes a Notebook. The zero value of each field stands for its default.
@@ -73,7 +75,7 @@ type Hasher interface {
 
 // Deps are what a Notebook works with. All are required.
 type Deps struct {
-	Store      Store
+	Store      livedoc.Store
 	Hasher     Hasher
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -101,7 +103,7 @@ const shards = 64
 // never wait for a store; they may be called by any number of goroutines, also before Run and after it.
 type Notebook struct {
 	cfg    Config
-	store  Store
+	store  livedoc.Store
 	hasher Hasher
 	log    *slog.Logger
 

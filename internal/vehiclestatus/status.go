@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"github.com/carasso/carasso/internal/livedoc"
 )
 
 // Keep is how long a status is kept after its last change.
@@ -91,19 +93,8 @@ func (now Status) merge(stored Status) Status {
 	return s
 }
 
-// Reader reads the live store. Get of an absent item is fs.ErrNotExist.
-type Reader interface {
-	Get(ctx context.Context, key string) (value []byte, version int64, err error)
-}
-
-// Store is the live store. Safe for concurrent use.
-type Store interface {
-	Reader
-	PutIfNewer(ctx context.Context, key string, version int64, value []byte, ttl time.Duration) (bool, error)
-}
-
 // Read looks a vehicle up; found is false if nothing was noted within Keep.
-func Read(ctx context.Context, r Reader, id ID) (s Status, found bool, err error) {
+func Read(ctx context.Context, r livedoc.Reader, id ID) (s Status, found bool, err error) {
 	value, _, err := r.Get(ctx, Key(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, false, nil
@@ -115,34 +106,4 @@ func Read(ctx context.Context, r Reader, id ID) (s Status, found bool, err error
 		return s, false, fmt.Errorf("read a vehicle's status: %w", err)
 	}
 	return s, true, nil
-}
-
-// maxContest bounds the attempts of writers that overtake each other.
-const maxContest = 8
-
-var errContested = errors.New("overtaken too often")
-
-// update replaces an item by what change makes of it (nil: absent), whoever writes it at the same time.
-func update(ctx context.Context, store Store, key string, ttl time.Duration, change func(old []byte) ([]byte, error)) error {
-	for range maxContest {
-		old, version, err := store.Get(ctx, key)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			old, version = nil, -1
-		case err != nil:
-			return fmt.Errorf("read %s: %w", key, err)
-		}
-		value, err := change(old)
-		if err != nil {
-			return fmt.Errorf("change %s: %w", key, err)
-		}
-		ok, err := store.PutIfNewer(ctx, key, version+1, value, ttl)
-		if err != nil {
-			return fmt.Errorf("write %s: %w", key, err)
-		}
-		if ok {
-			return nil
-		}
-	}
-	return fmt.Errorf("write %s: %w", key, errContested)
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 	"unique"
+
+	"github.com/carasso/carasso/internal/livedoc"
 )
 
 // urgency is how soon a note is to be written.
@@ -151,7 +153,7 @@ func (n *Notebook) writeOne(ctx context.Context, v *note) bool {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	status := v.take()
-	err := update(ctx, n.store, Key(v.id), Keep, func(old []byte) ([]byte, error) {
+	err := livedoc.Update(ctx, n.store, Key(v.id), Keep, func(old []byte) ([]byte, error) {
 		var stored Status
 		if old != nil {
 			if err := json.Unmarshal(old, &stored); err != nil {
