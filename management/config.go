@@ -15,6 +15,8 @@ type Config struct {
 	MaxRange time.Duration
 	// MaxTrendRange bounds the time range of a trend. Default 400 days.
 	MaxTrendRange time.Duration
+	// StreetBytes bounds the memory of the index of streets, about. Default 64 MiB, for some 150,000 streets.
+	StreetBytes int
 	// MaxTiles bounds a query's bounding box, in map tiles of zoom 14. Default 1,024, which
 	// is about 55 km by 55 km at 45° of latitude.
 	MaxTiles int
@@ -35,7 +37,7 @@ type Config struct {
 // DefaultConfig is the documented defaults.
 func DefaultConfig() Config {
 	return Config{
-		K: learn.DefaultK, MaxRange: 31 * 24 * time.Hour, MaxTrendRange: 400 * 24 * time.Hour, MaxTiles: 1024, MaxLimit: 10_000,
+		K: learn.DefaultK, MaxRange: 31 * 24 * time.Hour, MaxTrendRange: 400 * 24 * time.Hour, StreetBytes: 64 << 20, MaxTiles: 1024, MaxLimit: 10_000,
 		QueryTimeout: 15 * time.Second, HeavyQueries: 4, PipelineEvery: 500 * time.Millisecond, MaxStreams: 64,
 	}
 }
@@ -49,6 +51,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("max range %v: expected 1 hour to 366 days", c.MaxRange)
 	case c.MaxTrendRange < time.Hour || c.MaxTrendRange > 3660*24*time.Hour:
 		return fmt.Errorf("max trend range %v: expected 1 hour to 3,660 days", c.MaxTrendRange)
+	case c.StreetBytes < 1<<10:
+		return fmt.Errorf("street bytes %d: expected 1 KiB or more", c.StreetBytes)
 	case c.MaxTiles < 1 || c.MaxTiles > 1<<16:
 		return fmt.Errorf("max tiles %d: expected 1 to 65,536", c.MaxTiles)
 	case c.MaxLimit < 1 || c.MaxLimit > 100_000:

@@ -43,6 +43,8 @@ type Store interface {
 	// and is returned.
 	// It wraps learn.ErrTooMuch if there are too many cells.
 	SpeedCells(ctx context.Context, q learn.CellQuery, each func(c *learn.SpeedCell) error) error
+	// StoredSpeeds sums the segments of tiles of zoom 14 over some 5-minute buckets (starts, ms since the epoch) of the past.
+	StoredSpeeds(ctx context.Context, tiles []uint32, bucketsMS []int64, each func(edge uint64, s learn.SpeedSum)) error
 	// SensorHealth sums sensor health up by model, software version and group of time, in that order. It wraps
 	// learn.ErrTooMuch if there are more than q.Most cells.
 	SensorHealth(ctx context.Context, q learn.HealthQuery) ([]learn.HealthCell, error)
@@ -98,6 +100,10 @@ type Learned interface {
 type Roads interface {
 	// Segment looks a segment up; ok is false if the map has none of that id.
 	Segment(ctx context.Context, id road.SegmentID) (seg road.Segment, ok bool, err error)
+	// Manifest describes the whole map; ok is false while there is none.
+	Manifest() (m road.Manifest, ok bool)
+	// Partition is the roads of a tile of zoom 14.
+	Partition(ctx context.Context, quadkey uint32) (*road.Partition, error)
 }
 
 // Live reads the live store. Get of an absent item is fs.ErrNotExist. Safe for concurrent use.

@@ -56,6 +56,7 @@ type Server struct {
 	prices   cost.PriceList
 	sent     atomic.Int64 // bytes answered
 	vehicles *sharedBy[time.Duration, vehiclestatus.Summary]
+	streets  *streetIndex
 	heavy    chan struct{}
 	streams  chan struct{}
 	drained  chan struct{}
@@ -91,6 +92,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		today:    newShared[dayReport](),
 		counted:  newShared[counted](),
 		vehicles: newSharedBy[time.Duration, vehiclestatus.Summary](maxSilences),
+		streets:  newStreetIndex(deps.Roads, cfg.StreetBytes),
 		heavy:    make(chan struct{}, cfg.HeavyQueries),
 		streams:  make(chan struct{}, cfg.MaxStreams),
 		drained:  make(chan struct{}),

@@ -22,6 +22,9 @@ const maxSteps = 10_000
 func (s *Server) trendRoutes(r chi.Router) {
 	r.Get("/v1/trends/speeds", s.getSpeedTrend)
 	r.Post("/v1/trends/speeds", s.getSpeedTrend)
+	r.Get("/v1/segments/history", s.tagged(s.getSegmentHistory))
+	r.Get("/v1/segments/{edge}/profile", s.tagged(s.getSegmentProfile))
+	r.Get("/v1/roads/search", s.tagged(s.getStreets))
 	r.Get("/v1/trends/sensor-health", s.tagged(s.getSensorHealth))
 }
 

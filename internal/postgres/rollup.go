@@ -54,7 +54,7 @@ func (db *DB) rollUpDay(ctx context.Context, d time.Time) (n int, err error) {
 		}
 		sums := make(map[speedKey]*learn.Speed, n)
 		const base = `SELECT s.bucket, s.edge, s.n, s.sum_cmps, s.v0, s.v1, s.bins FROM segment_speed s
-			WHERE s.bucket >= $1 AND s.bucket < $2 AND s.edge = ANY ($3)`
+			WHERE s.bucket >= $1 AND s.bucket < $2 AND s.edge + 0 = ANY ($3)` // + 0: else the index is gone through once a segment
 		err = readSpeeds(ctx, tx.Conn(), base, []any{d, d.Add(day), edges}, func(r *rawSpeed) error {
 			r.key.bucketMS = d.UnixMilli()
 			return r.mergeInto(sums)
