@@ -24,6 +24,7 @@ type memory struct {
 	items map[string]item
 	puts  int
 	fail  bool
+	lose  bool // the answer: what was asked for is done
 }
 
 type item struct {
@@ -54,6 +55,9 @@ func (m *memory) PutIfNewer(_ context.Context, key string, version int64, value 
 	}
 	m.puts++
 	m.items[key] = item{value, version}
+	if m.lose {
+		return false, errors.New("the answer was lost")
+	}
 	return true, nil
 }
 

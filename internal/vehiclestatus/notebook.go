@@ -2,6 +2,7 @@ package vehiclestatus
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -107,6 +108,7 @@ type Notebook struct {
 	hasher Hasher
 	log    *slog.Logger
 
+	id     string // of this run
 	seed   maphash.Seed
 	shards [shards]shard
 
@@ -136,6 +138,7 @@ type note struct {
 	expiredMS  int64
 	writtenMS  int64 // when it was last given to be written
 	quarter    int64 // in which it was last counted
+	seq        uint32
 	trouble    *trouble
 	queued     bool
 	bad        bool // the last request was refused
@@ -143,8 +146,16 @@ type note struct {
 
 // trouble is what most vehicles never have.
 type trouble struct {
-	rejection Rejection // Count since the last write
+	rejection Rejection // Count since it was last given to be written
 	limited   RateLimited
+	unsure    []counts // given to be written, and not known to be, by seq
+}
+
+// counts are those of one write.
+type counts struct {
+	seq               uint32
+	sinceMS           int64 // of the row of refusals
+	rejected, limited int64
 }
 
 // New makes a Notebook; Run writes.
@@ -156,7 +167,7 @@ func New(cfg Config, d Deps) (*Notebook, error) {
 		return nil, errors.New("vehicle status: Store, Hasher, Logger and Registerer are required")
 	}
 	n := &Notebook{
-		cfg: cfg.withDefaults(), store: d.Store, hasher: d.Hasher, log: d.Logger, seed: maphash.MakeSeed(),
+		cfg: cfg.withDefaults(), store: d.Store, hasher: d.Hasher, log: d.Logger, id: rand.Text()[:10], seed: maphash.MakeSeed(),
 		writes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "carasso_vehicle_status_writes_total", Help: "Statuses of vehicles written to the live store.",
 		}),

@@ -40,6 +40,9 @@ type Status struct {
 	Software string       `json:"software,omitempty"`
 	Rejected *Rejection   `json:"rejected,omitempty"`
 	Limited  *RateLimited `json:"limited,omitempty"`
+	// By and Seq name the write that stored this: so a writer whose answer was lost knows whether it took place.
+	By  string `json:"by,omitempty"`
+	Seq uint32 `json:"seq,omitempty"`
 }
 
 // Rejection is the last request that was refused, and its predecessors since the last acceptance.

@@ -3,6 +3,7 @@ package vehiclestatus
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 	"unique"
@@ -152,7 +153,8 @@ func (n *Notebook) write(ctx context.Context, notes []*note) bool {
 func (n *Notebook) writeOne(ctx context.Context, v *note) bool {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	status := v.take()
+	status, unsure := v.take()
+	status.By = n.id
 	err := livedoc.Update(ctx, n.store, Key(v.id), Keep, func(old []byte) ([]byte, error) {
 		var stored Status
 		if old != nil {
@@ -160,55 +162,108 @@ func (n *Notebook) writeOne(ctx context.Context, v *note) bool {
 				return nil, err
 			}
 		}
-		return json.Marshal(status.merge(stored))
+		return json.Marshal(status.count(unsure, &stored).merge(stored))
 	})
 	if err == nil {
+		v.written()
 		n.writes.Inc()
 		return true
 	}
 	n.failures.Inc()
 	n.log.DebugContext(ctx, "vehicle status not written", "error", err)
-	if v.giveBack(&status) {
+	if v.again() {
 		n.queue.add(v, heartbeat)
 	}
 	return false
 }
 
-// take is the status to write; the counts begin anew.
-func (v *note) take() Status {
+// maxUnsure bounds the writes of which a note does not know whether they took place.
+const maxUnsure = 8
+
+// take is the status to write, without counts, and the counts that may not be stored yet; new ones begin anew.
+func (v *note) take() (Status, []counts) {
 	v.shard.mu.Lock()
 	defer v.shard.mu.Unlock()
 	v.queued = false
-	s := Status{Credential: v.credential, ExpiredMS: v.expiredMS, AcceptedMS: v.acceptedMS, EventMS: v.eventMS, AgeMS: v.ageMS}
+	v.seq++
+	s := Status{
+		Credential: v.credential, ExpiredMS: v.expiredMS, AcceptedMS: v.acceptedMS, EventMS: v.eventMS, AgeMS: v.ageMS, Seq: v.seq,
+	}
 	if v.kind != (unique.Handle[kind]{}) {
 		k := v.kind.Value()
 		s.Model, s.Software = k.model, k.software
 	}
-	if t := v.trouble; t != nil {
-		if t.rejection.Count > 0 {
-			r := t.rejection
-			s.Rejected = &r
-			t.rejection.Count = 0
-		}
-		if t.limited.Count > 0 {
-			l := t.limited
-			s.Limited = &l
-			t.limited.Count = 0
-		}
+	t := v.trouble
+	if t == nil {
+		return s, nil
 	}
-	return s
+	c := counts{v.seq, t.rejection.SinceMS, t.rejection.Count, t.limited.Count}
+	if n := len(t.unsure); n == maxUnsure { // the store is away for long
+		last := &t.unsure[n-1]
+		last.limited += c.limited
+		if last.sinceMS == c.sinceMS {
+			c.rejected += last.rejected
+		}
+		last.seq, last.sinceMS, last.rejected = c.seq, c.sinceMS, c.rejected
+	} else {
+		t.unsure = append(t.unsure, c)
+	}
+	t.rejection.Count, t.limited.Count = 0, 0
+	if t.rejection.AtMS != 0 {
+		r := t.rejection
+		s.Rejected = &r
+	}
+	if t.limited.AtMS != 0 {
+		l := t.limited
+		s.Limited = &l
+	}
+	return s, slices.Clone(t.unsure)
 }
 
-// giveBack adds the counts of a status that could not be written, and tells whether the note is to wait again.
-func (v *note) giveBack(s *Status) bool {
+// count adds the counts that stored does not hold yet. What is left without a count is left out: stored knows as much.
+func (now Status) count(unsure []counts, stored *Status) Status {
+	var rejected, limited int64
+	for _, c := range unsure {
+		if stored.By == now.By && c.seq <= stored.Seq {
+			continue
+		}
+		limited += c.limited
+		if now.Rejected != nil && c.sinceMS == now.Rejected.SinceMS {
+			rejected += c.rejected
+		}
+	}
+	if now.Rejected != nil {
+		r := *now.Rejected
+		r.Count = rejected
+		now.Rejected = &r
+		if rejected == 0 {
+			now.Rejected = nil
+		}
+	}
+	if now.Limited != nil {
+		l := *now.Limited
+		l.Count = limited
+		now.Limited = &l
+		if limited == 0 {
+			now.Limited = nil
+		}
+	}
+	return now
+}
+
+// written forgets the counts that are stored: all that take gave, since one write of a note follows the other.
+func (v *note) written() {
 	v.shard.mu.Lock()
 	defer v.shard.mu.Unlock()
-	if s.Rejected != nil && v.trouble.rejection.SinceMS == s.Rejected.SinceMS {
-		v.trouble.rejection.Count += s.Rejected.Count
+	if v.trouble != nil {
+		v.trouble.unsure = nil
 	}
-	if s.Limited != nil {
-		v.trouble.limited.Count += s.Limited.Count
-	}
+}
+
+// again tells whether the note is to wait to be written once more: it does not already.
+func (v *note) again() bool {
+	v.shard.mu.Lock()
+	defer v.shard.mu.Unlock()
 	again := !v.queued
 	v.queued = true
 	return again
