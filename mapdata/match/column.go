@@ -20,6 +20,7 @@ type column struct {
 	suspect  bool  // nothing but one-way roads in the wrong direction
 	pinned   bool  // decided with an earlier window
 	p        geo.Point
+	scale    float64 // geo.Scale there
 	t, seen  int64 // its time, and until when the vehicle was seen there
 	sigma    float64
 	weight   float64 // of its distance from a road
@@ -41,6 +42,10 @@ type candidate struct {
 	move           move
 	wrong          bool // against a one-way
 }
+
+// foot is the place of a span that is nearest to a position: its squared distance in m², and how far along the
+// span it is, 0 to 1.
+type foot struct{ d2, f float64 }
 
 func unreached() float32 { return float32(math.Inf(1)) }
 
@@ -65,7 +70,7 @@ func (m *Matcher) scan(ctx context.Context, samples []telemetry.Sample) (bool, e
 		}
 		c := column{
 			sample: int32(i), first: int32(len(m.cands)), before: -1, chosen: -1, standing: standing(s),
-			p: p, t: s.T, seen: s.T, sigma: sigma(s), reach: reach(s), bridge: bridge(s), odo: m.odo,
+			p: p, scale: geo.Scale(p.LatE7), t: s.T, seen: s.T, sigma: sigma(s), reach: reach(s), bridge: bridge(s), odo: m.odo,
 		}
 		c.weight = 1
 		if m.anchor >= 0 {
@@ -102,35 +107,32 @@ func (m *Matcher) follows(a *column, samples []telemetry.Sample, i int) bool {
 	if y > step || y < -step {
 		return false
 	}
-	x := float64(int64(s.LonE7)-int64(a.p.LonE7)) * geo.Scale(a.p.LatE7)
+	x := float64(int64(s.LonE7)-int64(a.p.LonE7)) * a.scale
 	return x*x+y*y < step*step
 }
 
 // place finds the candidates of c in a partition and appends them to cands.
 func (m *Matcher) place(c *column, slot int32, samples []telemetry.Sample) {
 	part := m.tiles.held[slot].part
-	m.spans = part.Near(c.p, c.reach, m.spans[:0])
+	m.survey(c, part)
 	if len(m.spans) == 0 {
 		return
 	}
 	s := &samples[c.sample]
 	dir := travel(samples, int(c.sample))
-	scale := geo.Scale(c.p.LatE7)
-	if c.reach > maxReachM {
-		c.reach = min(c.reach, nearReachM+nearReach*math.Sqrt(nearest(part, c.p, m.spans, scale)))
-	}
+	scale := c.scale
 	reach2 := c.reach * c.reach
 	fit2 := square(min(fitSigmas*c.sigma+fitSlackM, c.reach))
 	wrong2, end2 := square(wrongSigmas*c.sigma), square(passedSigmas*c.sigma)
 	fits, against := false, false
 	of := road.NoIndex
 	kept := m.spans[:0]
-	for _, span := range m.spans {
-		a, b := part.SpanEnds(span)
-		d2, f := road.Foot(c.p, a, b, scale)
+	for k, span := range m.spans {
+		d2, f := m.feet[k].d2, m.feet[k].f
 		if d2 > reach2 {
 			continue
 		}
+		a, b := part.SpanEnds(span)
 		if of == road.NoIndex || !part.SpanOf(span, of) {
 			of = part.SpanEdge(span, false)
 		}
@@ -168,15 +170,31 @@ func (m *Matcher) place(c *column, slot int32, samples []telemetry.Sample) {
 	m.prune(c, part, s)
 }
 
-// nearest is the squared distance to the nearest span.
-func nearest(part *road.Partition, p geo.Point, spans []road.Span, scale float64) float64 {
+// survey finds the spans around c and their feet. Where the accuracy is not given it looks near c first, for only if there is no
+// road near are those beyond candidates, too.
+func (m *Matcher) survey(c *column, part *road.Partition) {
+	if c.reach <= maxReachM {
+		m.around(c, part, c.reach)
+		return
+	}
+	reach := min(c.reach, nearReachM+nearReach*m.around(c, part, maxReachM))
+	if reach > maxReachM {
+		reach = min(c.reach, nearReachM+nearReach*m.around(c, part, c.reach))
+	}
+	c.reach = reach
+}
+
+// around finds the spans within a radius of c, perhaps others, and tells how far the nearest of them is.
+func (m *Matcher) around(c *column, part *road.Partition, radius float64) float64 {
+	m.spans, m.feet = part.Near(c.p, radius, m.spans[:0]), m.feet[:0]
 	best := math.Inf(1)
-	for _, s := range spans {
-		a, b := part.SpanEnds(s)
-		d2, _ := road.Foot(p, a, b, scale)
+	for _, span := range m.spans {
+		a, b := part.SpanEnds(span)
+		d2, f := road.Foot(c.p, a, b, c.scale)
+		m.feet = append(m.feet, foot{d2, f})
 		best = min(best, d2)
 	}
-	return best
+	return math.Sqrt(best)
 }
 
 // add makes a place a candidate of c, or lets it replace a worse one nearby on its edge.

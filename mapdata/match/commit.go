@@ -134,15 +134,16 @@ func (m *Matcher) route(ctx context.Context, a, b *column) (bool, error) {
 	if err := m.prepare(ctx, targets, &w); err != nil {
 		return false, err
 	}
+	m.search.goals = append(m.search.goals[:0], goal{limit: float32(w.limit)})
 	if err := m.reachAll(ctx, from, b, targets, &w, from.wrong || to.wrong); err != nil {
 		return false, err
 	}
 	d.legs = append(d.legs, here)
 	s := &m.search
-	if !s.found[0].ok {
+	if !s.goals[0].ok {
 		return false, nil
 	}
-	at := s.found[0].label
+	at := s.goals[0].label
 	for l := at; s.labels[l].from >= 0; l = s.labels[l].from {
 		d.legs = append(d.legs, leg{}) // as many as there are junctions before
 	}

@@ -184,7 +184,7 @@ func (m *Matcher) advance(ctx context.Context, a, b *column) (bool, error) {
 	if a.standing && b.standing {
 		turn = standingTurnCost
 	}
-	prepared := false
+	worst := unreached()
 	for i := range sources {
 		s, at := &sources[i], a.first+int32(i)
 		for k := range targets {
@@ -196,9 +196,17 @@ func (m *Matcher) advance(ctx context.Context, a, b *column) (bool, error) {
 				t.relax(at, s.cost+w.cost(0)+backCost, moveAlong)
 			case t.edge == s.edge.Reverse():
 				t.relax(at, s.cost+w.cost(abs32(t.length-t.offset-s.offset))+uTurnCost+turn+t.entry(s), moveTurn)
+			default:
+				continue
 			}
+			worst = min(worst, t.cost+t.emission+m.beam)
 		}
-		if float64(s.length-s.offset) > w.limit {
+	}
+	m.rank(sources)
+	prepared := false
+	for _, i := range m.ranked {
+		s, at := &sources[i], a.first+i
+		if m.search.seek(s, targets, &w, worst); len(m.search.goals) == 0 {
 			continue
 		}
 		if !prepared {
@@ -210,18 +218,31 @@ func (m *Matcher) advance(ctx context.Context, a, b *column) (bool, error) {
 		if err := m.reachAll(ctx, s, b, targets, &w, s.wrong || anyWrong); err != nil {
 			return false, err
 		}
-		for k, f := range m.search.found {
-			if f.ok {
-				t := &targets[k]
-				cost := s.cost + w.cost(f.metres) + f.penalty + t.entry(s)
-				if f.penalty > 0 {
+		for k := range m.search.goals {
+			if g := &m.search.goals[k]; g.ok {
+				t := &targets[g.target]
+				cost := s.cost + w.cost(g.metres) + g.penalty + t.entry(s)
+				if g.penalty > 0 {
 					cost += turn
 				}
 				t.relax(at, cost, moveRoute)
+				worst = min(worst, t.cost+t.emission+m.beam)
 			}
 		}
 	}
 	return m.keep(b), nil
+}
+
+// rank orders sources by their cost: the cheaper ones are searched from first, for then it is known what the
+// others would have to beat.
+func (m *Matcher) rank(sources []candidate) {
+	m.ranked = m.ranked[:0]
+	for i := range sources {
+		m.ranked = append(m.ranked, int32(i))
+		for at := i; at > 0 && sources[m.ranked[at-1]].cost > sources[i].cost; at-- {
+			m.ranked[at-1], m.ranked[at] = m.ranked[at], m.ranked[at-1]
+		}
+	}
 }
 
 // relax notes a way to t if there was no cheaper one.

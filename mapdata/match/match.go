@@ -27,8 +27,10 @@ type Partitions interface {
 type Matcher struct {
 	tiles   tiles
 	spans   []road.Span
+	feet    []foot // of spans
 	columns []column
 	cands   []candidate
+	ranked  []int32 // candidates of a column, cheapest first
 	scanned int // samples before this one were looked at
 	anchor  int // the last column with candidates; -1 if none
 	odo     odometer

@@ -16,7 +16,7 @@ type search struct {
 	epoch  uint32 // entries of another one are empty
 	heap   []entry
 	starts []node // of the targets' edges; noNode where it is out of reach
-	found  []arrival
+	goals  []goal
 	left   int // of the batch's budget, in labels; not above 0: spent
 }
 
@@ -47,8 +47,10 @@ type entry struct {
 	label int32
 }
 
-// arrival is how a target is reached from the search's origin.
-type arrival struct {
+// goal is a target that is searched for, and how it is reached from the search's origin.
+type goal struct {
+	target  int32   // its place among the targets
+	limit   float32 // of the way to it in metres, penalties included
 	metres  float32
 	penalty float32 // nats
 	label   int32   // the label of the target's source
@@ -91,6 +93,26 @@ func between(a, b *column) (bounds, bool) {
 	return w, true
 }
 
+// seek sets the goals: the targets to which a way from a candidate may matter, and how long it may be for that. One that
+// costs more than the way that is known, or than worst with the target's emission, is given up anyway. So much of the
+// search is saved, and no result changes.
+func (s *search) seek(from *candidate, targets []candidate, w *bounds, worst float32) {
+	s.goals = s.goals[:0]
+	rest := from.length - from.offset
+	longest, beta := float32(max(w.straight, w.driven)), float32(w.beta)
+	for k := range targets {
+		t := &targets[k]
+		spare := min(t.cost, worst-t.emission) - from.cost
+		if spare <= 0 {
+			continue
+		}
+		// What is longer than the movement by beta metres costs 1 more.
+		if limit := min(float32(w.limit), longest+(spare-t.entry(from))*beta); limit >= rest+t.offset {
+			s.goals = append(s.goals, goal{target: int32(k), limit: limit})
+		}
+	}
+}
+
 // prepare names the sources of the targets' edges, as far as they may be reached.
 func (m *Matcher) prepare(ctx context.Context, targets []candidate, w *bounds) error {
 	s := &m.search
@@ -109,22 +131,23 @@ func (m *Matcher) prepare(ctx context.Context, targets []candidate, w *bounds) e
 	return nil
 }
 
-// reachAll finds the ways from a to the targets, which lie around b's position and were
-// prepared; the results are in found, one for each. One-way roads are driven against
-// only if wrong.
+// reachAll finds the ways from a to the goals, whose targets lie around b's position and were prepared. One-way
+// roads are driven against only if wrong.
 func (m *Matcher) reachAll(ctx context.Context, a *candidate, b *column, targets []candidate, w *bounds, wrong bool) error {
 	s := &m.search
-	s.found = s.found[:0]
-	spread, open := float32(0), 0
-	for k := range targets {
-		s.found = append(s.found, arrival{})
-		if s.starts[k] != noNode {
-			spread = max(spread, targets[k].dist)
-			open++
+	spread, limit := float32(0), float32(0)
+	open := 0
+	for k := range s.goals {
+		g := &s.goals[k]
+		if s.starts[g.target] == noNode {
+			g.final = true
+			continue
 		}
+		spread, limit = max(spread, targets[g.target].dist), max(limit, g.limit)
+		open++
 	}
 	rest := a.length - a.offset
-	if open == 0 || float64(rest) > w.limit {
+	if open == 0 || rest > limit {
 		return nil
 	}
 	root, err := m.tiles.node(ctx, a.slot, m.tiles.held[a.slot].part.Target(a.index))
@@ -134,8 +157,7 @@ func (m *Matcher) reachAll(ctx context.Context, a *candidate, b *column, targets
 	s.begin()
 	most := min(maxLabels, max(s.left, spentLabels))
 	defer func() { s.left -= len(s.labels) }()
-	scale := geo.Scale(b.p.LatE7)
-	limit := float32(w.limit)
+	scale := b.scale
 	beta := float32(w.beta)
 	first := label{node: root, via: a.edge, index: a.index, slot: a.slot, from: -1, cost: rest, metres: rest}
 	if len(m.tiles.held[a.slot].part.Turns(a.index)) > 0 {
@@ -155,12 +177,12 @@ func (m *Matcher) reachAll(ctx context.Context, a *candidate, b *column, targets
 		if l.gate != 0 {
 			forbidden = m.tiles.held[l.slot].part.Turns(l.index)
 		}
-		for k := range targets {
-			f := &s.found[k]
-			if s.starts[k] != l.node || f.final {
+		for k := range s.goals {
+			g := &s.goals[k]
+			if g.final || s.starts[g.target] != l.node {
 				continue
 			}
-			t := &targets[k]
+			t := &targets[g.target]
 			penalty := l.penalty
 			if t.edge == l.via.Reverse() {
 				penalty += turnCost(out)
@@ -168,13 +190,13 @@ func (m *Matcher) reachAll(ctx context.Context, a *candidate, b *column, targets
 			if forbids(forbidden, t.edge) { // there may be a way around
 				penalty += forbiddenCost
 			} else {
-				f.final = true
+				g.final = true
 				open--
 			}
 			metres := l.metres + t.offset
 			cost := metres + penalty*beta
-			if cost <= limit && (!f.ok || cost < f.metres+f.penalty*beta) {
-				*f = arrival{metres: metres, penalty: penalty, label: at, ok: true, final: f.final}
+			if cost <= g.limit && (!g.ok || cost < g.metres+g.penalty*beta) {
+				g.metres, g.penalty, g.label, g.ok = metres, penalty, at, true
 			}
 		}
 		if len(s.labels) >= most {
