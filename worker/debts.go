@@ -75,11 +75,18 @@ func (d debts) settled(quadkeys []uint32) (done, owed []uint32) {
 }
 
 // debtor is a Layer that publishes.
-type debtor interface{ debts() debts }
+type debtor interface {
+	debts() debts
+	waits(now time.Time) bool
+}
 
 func (s *speeds) debts() debts  { return s.out.owed }
 func (h *hazards) debts() debts { return h.out.owed }
 func (l *limits) debts() debts  { return l.out.owed }
+
+func (s *speeds) waits(now time.Time) bool  { return s.out.waits(now) }
+func (h *hazards) waits(now time.Time) bool { return h.out.waits(now) }
+func (l *limits) waits(now time.Time) bool  { return l.out.waits(now) }
 
 // redrawn is a Layer that has to know when it is drawn on another map, before Begin.
 type redrawn interface{ redraw() }

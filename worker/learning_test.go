@@ -410,7 +410,7 @@ func TestSpeedsAreSteady(t *testing.T) {
 	out := newShelf()
 	var shown float64
 	c := newClocked(t, w.db, now, func(db *storeAt, m *worker.ProjectorMetrics) (worker.Layer, time.Duration) {
-		return worker.NewSpeeds(worker.SpeedsConfig{}, db, seen{&shown, edge}, out, m), 0
+		return worker.NewSpeeds(worker.SpeedsConfig{Overviews: time.Millisecond}, db, seen{&shown, edge}, out, m), 0
 	})
 	write(now, 1000, 11, 12, 13) // 36 km/h
 	c.pass(now.Add(time.Second))

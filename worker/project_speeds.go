@@ -23,6 +23,9 @@ type SpeedsConfig struct {
 	K int
 	// Weeks is how many weeks back typical speeds are made of. Default 5; as long as speeds are kept.
 	Weeks int
+	// Overviews is how long a tile below zoom 14 is left as it is once it was published: cars read those of zoom
+	// 14. Default 10 s.
+	Overviews time.Duration
 }
 
 // speeds is the layer of live speeds.
@@ -34,15 +37,21 @@ type speeds struct {
 	live    map[uint32]*liveTile // z14 tiles that may show something, by quadkey
 	profile *profiles
 	leaving []uint32        // z14 tiles that show nothing any more, but may not be published as such yet
+	belated map[uint32]bool // z14 tiles of which there is news from settled minutes
 	redrawn bool            // the map is another since Begin
 	listed  map[uint32]bool // z14 tiles that were drawn on another map
 }
 
 // liveTile is what is known to be live in a z14 tile.
 type liveTile struct {
-	minuteMS int64                    // when it was read
-	shown    map[road.Edge]shownSpeed // those that may be published
+	minuteMS int64                         // when it was read
+	shown    map[road.Edge]shownSpeed      // those that may be published
+	settled  map[road.Edge]learn.LiveSpeed // sums of the minutes before settledBefore, as they were then; nil: not known
 }
+
+// settledBefore is the minute from which on speeds are read in every pass. What was before hardly changes any more,
+// and is read once a minute, when the window moves, or when news are as old as that.
+func settledBefore(minute time.Time) time.Time { return minute.Add(-time.Minute) }
 
 // shownSpeed is a speed as it is published. Small changes don't make a tile new, or every tile
 // would be new all the time.
@@ -61,10 +70,10 @@ const (
 func NewSpeeds(cfg SpeedsConfig, store SpeedStore, tiles SpeedTiles, to TilePublisher, m *ProjectorMetrics) Layer {
 	c := SpeedsConfig{
 		Window: cmp.Or(cfg.Window, 15*time.Minute), Recent: cmp.Or(cfg.Recent, 5*time.Minute),
-		K: cmp.Or(cfg.K, learn.DefaultK), Weeks: cmp.Or(cfg.Weeks, 5),
+		K: cmp.Or(cfg.K, learn.DefaultK), Weeks: cmp.Or(cfg.Weeks, 5), Overviews: cmp.Or(cfg.Overviews, 10*time.Second),
 	}
 	return &speeds{
-		cfg: c, store: store, tiles: tiles, out: publisher{layer: LayerSpeeds, to: to, m: m},
+		cfg: c, store: store, tiles: tiles, out: publisher{layer: LayerSpeeds, to: to, m: m, pause: c.Overviews},
 		profile: &profiles{store: store, k: c.K, weeks: c.Weeks, tiles: map[uint32]*profile{}},
 	}
 }
@@ -85,6 +94,16 @@ func (s *speeds) Begin(ctx context.Context) ([]uint32, error) {
 		}
 	}
 	return known, err
+}
+
+// hear implements listener.
+func (s *speeds) hear(news []learn.DirtyTile) {
+	s.belated = map[uint32]bool{}
+	for _, n := range news {
+		if t := s.live[n.Tile]; t != nil && n.EventMS < settledBefore(time.UnixMilli(t.minuteMS)).UnixMilli() {
+			s.belated[n.Tile] = true
+		}
+	}
 }
 
 // redraw implements redrawn.
@@ -154,7 +173,7 @@ func (s *speeds) Project(ctx context.Context, quadkeys []uint32, now time.Time) 
 	s.redrawn, s.listed = false, nil
 	var gone []uint32
 	leaving := slices.DeleteFunc(slices.Concat(s.leaving, remove), func(q uint32) bool { return s.live[q] != nil })
-	gone, s.leaving = s.out.owed.settled(leaving)
+	gone, s.leaving = s.out.unsettled().settled(leaving)
 	if err := s.store.SetLiveTiles(ctx, LayerSpeeds, nil, gone); err != nil {
 		return published, err
 	}
@@ -164,32 +183,73 @@ func (s *speeds) Project(ctx context.Context, quadkeys []uint32, now time.Time) 
 // read reads what is live in z14 tiles; tiles without anything are absent.
 func (s *speeds) read(ctx context.Context, quadkeys []uint32, now time.Time) (map[uint32]*liveTile, error) {
 	fresh := make(map[uint32]*liveTile, len(quadkeys))
+	if len(quadkeys) == 0 {
+		return fresh, nil
+	}
 	minute := now.UTC().Truncate(time.Minute)
 	// The running minute is a part of both windows; clocks of cars may be ahead.
 	since, recent, until := minute.Add(time.Minute-s.cfg.Window), minute.Add(time.Minute-s.cfg.Recent), minute.Add(5*time.Minute)
-	err := s.store.LiveSpeeds(ctx, quadkeys, since, recent, until, func(l learn.LiveSpeed) {
-		e := road.Edge(l.Edge)
+	settled := settledBefore(minute)
+	if since.Day() != until.Day() || !since.Before(settled) {
+		settled = since // days are not added up here; or there is nothing to save
+	}
+	of := func(e road.Edge) *liveTile {
 		q := e.Quadkey()
-		t := fresh[q]
-		if t == nil {
-			t = &liveTile{minuteMS: minute.UnixMilli(), shown: map[road.Edge]shownSpeed{}}
-			fresh[q] = t
+		if fresh[q] == nil {
+			fresh[q] = &liveTile{minuteMS: minute.UnixMilli(), shown: map[road.Edge]shownSpeed{}, settled: map[road.Edge]learn.LiveSpeed{}}
 		}
-		usual := s.profile.of(e)
-		kmh, n, ok := l.Estimate(s.cfg.K, usual.typicalKMH())
-		if !ok {
-			return
+		return fresh[q]
+	}
+	var unknown []uint32
+	for _, q := range quadkeys {
+		t := s.live[q]
+		if t == nil || t.minuteMS != minute.UnixMilli() || t.settled == nil || s.belated[q] {
+			unknown = append(unknown, q)
+			continue
 		}
-		v := shownSpeed{usual.speed(), now.UnixMilli()}
-		v.KMH, v.Vehicles = kmh, n
-		if was := s.live[q]; was != nil {
-			if before, ok := was.shown[e]; ok && !before.outdated(&v) {
-				v = before
-			}
+		fresh[q] = &liveTile{minuteMS: t.minuteMS, shown: maps.Clone(t.shown), settled: t.settled}
+	}
+	if settled.After(since) && len(unknown) > 0 {
+		err := s.store.LiveSpeeds(ctx, unknown, since, recent, settled.Add(-time.Minute), func(l learn.LiveSpeed) {
+			t := of(road.Edge(l.Edge))
+			t.settled[road.Edge(l.Edge)] = l
+			s.show(t, &l, now)
+		})
+		if err != nil {
+			return nil, err
 		}
-		t.shown[e] = v
+	}
+	err := s.store.LiveSpeeds(ctx, quadkeys, settled, recent, until, func(l learn.LiveSpeed) {
+		t := of(road.Edge(l.Edge))
+		if before, ok := t.settled[road.Edge(l.Edge)]; ok {
+			l.Add(before)
+		}
+		s.show(t, &l, now)
 	})
+	if settled.Equal(since) {
+		for _, t := range fresh {
+			t.settled = nil
+		}
+	}
 	return fresh, err
+}
+
+// show puts a speed into a tile that is being read, if it may be published.
+func (s *speeds) show(t *liveTile, l *learn.LiveSpeed, now time.Time) {
+	e := road.Edge(l.Edge)
+	usual := s.profile.of(e)
+	kmh, n, ok := l.Estimate(s.cfg.K, usual.typicalKMH())
+	if !ok {
+		return
+	}
+	v := shownSpeed{usual.speed(), now.UnixMilli()}
+	v.KMH, v.Vehicles = kmh, n
+	if was := s.live[e.Quadkey()]; was != nil {
+		if before, ok := was.shown[e]; ok && !before.outdated(&v) {
+			v = before
+		}
+	}
+	t.shown[e] = v
 }
 
 // outdated reports whether a newer speed is to be shown in s's place.

@@ -193,11 +193,11 @@ func (p *Projector) pass(ctx context.Context) (published int, partial *partialEr
 	for _, q := range due {
 		dirty[q] = true
 	}
-	var owed debts
-	if l, ok := p.layer.(debtor); ok {
-		owed = l.debts()
+	debtor, publishes := p.layer.(debtor)
+	if l, ok := p.layer.(listener); ok {
+		l.hear(rows)
 	}
-	if len(dirty) > 0 || !p.begun || len(owed.due(now)) > 0 {
+	if len(dirty) > 0 || !p.begun || publishes && debtor.waits(now) {
 		published, err = p.layer.Project(ctx, slices.Sorted(maps.Keys(dirty)), now)
 		if err != nil && !errors.As(err, &partial) {
 			return published, nil, err
@@ -208,8 +208,9 @@ func (p *Projector) pass(ctx context.Context) (published int, partial *partialEr
 		return published, partial, nil
 	}
 	p.more = len(rows) == p.cfg.Batch
-	if l, ok := p.layer.(debtor); ok {
-		owed = l.debts()
+	var owed debts
+	if publishes {
+		owed = debtor.debts()
 	}
 	fresh := slices.DeleteFunc(slices.Clone(rows), func(t learn.DirtyTile) bool { return owed.around(t.Tile) })
 	if len(fresh) > 0 {
@@ -219,6 +220,9 @@ func (p *Projector) pass(ctx context.Context) (published int, partial *partialEr
 	}
 	return published, partial, done(ctx)
 }
+
+// listener is a Layer that wants to know how old the news are that made tiles dirty, before Project.
+type listener interface{ hear(news []learn.DirtyTile) }
 
 // take reads what is dirty; done deletes it.
 func (p *Projector) take(ctx context.Context) (rows []learn.DirtyTile, done func(context.Context) error, err error) {

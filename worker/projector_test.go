@@ -129,7 +129,7 @@ type speedsDB interface {
 
 func speedsProjector(cfg worker.ProjectorConfig, db speedsDB, out worker.TilePublisher) *worker.Projector {
 	m := worker.NewProjectorMetrics(prometheus.NewRegistry())
-	return worker.NewProjector(cfg, worker.NewSpeeds(worker.SpeedsConfig{}, db, plainTiles{}, out, m), db, slog.New(slog.DiscardHandler), m)
+	return worker.NewProjector(cfg, worker.NewSpeeds(worker.SpeedsConfig{Overviews: time.Millisecond}, db, plainTiles{}, out, m), db, slog.New(slog.DiscardHandler), m)
 }
 
 func TestProjector(t *testing.T) {

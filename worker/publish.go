@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +22,57 @@ type publisher struct {
 	parallel int // default 8
 	m        *ProjectorMetrics
 	owed     debts // to be published again
+	// pause is how long an overview, a tile of a lower zoom, is left as it is once it was published. Default 0.
+	pause time.Duration
+	later debts                 // overviews that are left so
+	drawn map[tile.ID]time.Time // when overviews were published last; as many as the map has
+}
+
+// waits reports whether tiles are to be published as of now, whatever is new.
+func (p *publisher) waits(now time.Time) bool { return len(p.owed.due(now))+len(p.later.due(now)) > 0 }
+
+// unsettled are the tiles that are not as they should be.
+func (p *publisher) unsettled() debts {
+	if len(p.later) == 0 {
+		return p.owed
+	}
+	all := maps.Clone(p.later)
+	maps.Copy(all, p.owed)
+	return all
+}
+
+// turn lists what is to be published now: of these tiles (z14 first) those that are not left as they are for a pause, and
+// what has waited.
+func (p *publisher) turn(ids []tile.ID, now time.Time) (turn []tile.ID) {
+	if p.owed == nil {
+		p.owed, p.later, p.drawn = debts{}, debts{}, map[tile.ID]time.Time{}
+	}
+	for _, id := range ids {
+		if id.Z < road.Zoom {
+			if until := p.drawn[id].Add(p.pause); until.After(now) && until.Sub(now) <= p.pause {
+				p.later[id] = debt{after: until}
+				continue
+			}
+		}
+		turn = append(turn, id)
+	}
+	have := make(map[tile.ID]bool, len(turn))
+	for _, id := range turn {
+		have[id] = true
+	}
+	for _, id := range slices.Concat(p.owed.due(now), p.later.due(now)) {
+		if !have[id] {
+			have[id] = true
+			turn = append(turn, id)
+		}
+	}
+	for _, id := range turn {
+		delete(p.later, id)
+		if p.pause > 0 && id.Z < road.Zoom {
+			p.drawn[id] = now
+		}
+	}
+	return turn
 }
 
 // render encodes a tile, and for a z14 tile what cars are told of it.
@@ -28,21 +81,12 @@ type render func(ctx context.Context, id tile.ID) (mvt []byte, records []tile.Re
 // publish renders and publishes tiles as of now, and those that are owed, and tells how many it made the
 // current ones. What fails (a partialError tells) or loses to an equal or newer version is owed from then on.
 func (p *publisher) publish(ctx context.Context, ids []tile.ID, now time.Time, r render) (published int, err error) {
-	if p.owed == nil {
-		p.owed = debts{}
-	}
-	all := make(map[tile.ID]bool, len(ids))
-	for _, id := range ids {
-		all[id] = true
-	}
-	for _, id := range p.owed.due(now) {
-		all[id] = true
-	}
+	turn := p.turn(ids, now)
 	var mu sync.Mutex
 	var failed partialError
 	var g errgroup.Group
 	g.SetLimit(cmp.Or(p.parallel, 8))
-	for id := range all {
+	for _, id := range turn {
 		g.Go(func() error {
 			mu.Lock()
 			skip := ctx.Err() != nil || hopeless(failed.failed, published)

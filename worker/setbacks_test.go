@@ -56,7 +56,7 @@ func TestProjectorSurvivesPanics(t *testing.T) {
 	var log strings.Builder
 	reg := prometheus.NewRegistry()
 	m := worker.NewProjectorMetrics(reg)
-	p := worker.NewProjector(worker.ProjectorConfig{}, worker.NewSpeeds(worker.SpeedsConfig{}, store, plainTiles{}, out, m), store,
+	p := worker.NewProjector(worker.ProjectorConfig{}, worker.NewSpeeds(worker.SpeedsConfig{Overviews: time.Millisecond}, store, plainTiles{}, out, m), store,
 		slog.New(slog.NewTextHandler(&log, nil)), m)
 	drove(t, w.db, store.now, edgeIn(hereTile), 1, 2, 3)
 	for _, bug := range []*bool{&store.bug, &out.bug} {
@@ -193,7 +193,7 @@ func TestTilesWithoutRoadsAreCleared(t *testing.T) {
 	version, gone := "1", false
 	m := worker.NewProjectorMetrics(prometheus.NewRegistry())
 	p := worker.NewProjector(worker.ProjectorConfig{MapVersion: func() string { return version }},
-		worker.NewSpeeds(worker.SpeedsConfig{}, store, narrowed{hide: &gone}, out, m), store, slog.New(slog.DiscardHandler), m)
+		worker.NewSpeeds(worker.SpeedsConfig{Overviews: time.Millisecond}, store, narrowed{hide: &gone}, out, m), store, slog.New(slog.DiscardHandler), m)
 	drove(t, w.db, store.now, edgeIn(hereTile), 1, 2, 3)
 	for _, want := range []string{"0:36.0/3 ", ""} {
 		store.now = store.now.Add(time.Second)

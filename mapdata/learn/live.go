@@ -30,6 +30,13 @@ func (s *SpeedSum) AddDay(o SpeedSum) {
 	}
 }
 
+// Add adds the same segment's speeds of another time of the same UTC day.
+func (s *SpeedSum) Add(o SpeedSum) {
+	s.N += o.N
+	s.SumCMPS += o.SumCMPS
+	s.Vehicles.Merge(o.Vehicles)
+}
+
 // MeanKMH is the mean speed in km/h; NaN if there is none.
 func (s *SpeedSum) MeanKMH() float64 {
 	if s.N == 0 {
@@ -50,6 +57,13 @@ type LiveSpeed struct {
 func (l *LiveSpeed) AddDay(o LiveSpeed) {
 	l.Recent.AddDay(o.Recent)
 	l.Whole.AddDay(o.Whole)
+	l.OldestMS = min(l.OldestMS, o.OldestMS)
+}
+
+// Add is SpeedSum.Add for both windows.
+func (l *LiveSpeed) Add(o LiveSpeed) {
+	l.Recent.Add(o.Recent)
+	l.Whole.Add(o.Whole)
 	l.OldestMS = min(l.OldestMS, o.OldestMS)
 }
 
