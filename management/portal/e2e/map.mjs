@@ -154,6 +154,39 @@ export async function run(t) {
     assert.deepEqual(sent, { status: 'rejected' });
   });
 
+  await t.step('a street is found by its name, with the keyboard', async () => {
+    await page.click('#tab-slow');
+    await overview(page, camera);
+    await settled(page);
+    const name = await page.evaluate(() => window.carassoMap.querySourceFeatures('roads', { sourceLayer: 'roads' }).find((f) => f.properties.name && f.geometry.type === 'LineString').properties.name);
+    await page.fill('#search', name.toUpperCase());
+    await page.locator('#found [role="option"]:not([aria-disabled])').first().waitFor();
+    await page.keyboard.press('ArrowDown');
+    assert.equal(await page.locator('#search').getAttribute('aria-activedescendant'), 'found-0');
+    await page.keyboard.press('Enter');
+    await page.locator('#card-title', { hasText: name }).waitFor();
+    await page.keyboard.press('Escape');
+    await overview(page, camera);
+    await settled(page);
+  });
+
+  await t.step('the slider shows what was driven then, and comes back to now', async () => {
+    const asked = page.waitForResponse((r) => r.url().includes('/v1/segments?'));
+    await page.focus('#past-slider');
+    await page.keyboard.press('ArrowLeft');
+    const doc = await (await asked).json();
+    assert.match(page.url(), /time=/);
+    const told = doc.features.filter((f) => !f.properties.suppressed && f.properties.free_kmh).length;
+    if (told) await settled(page, 'past');
+    assert.equal(await page.evaluate(() => window.carassoMap.queryRenderedFeatures({ layers: ['speeds'] }).length), 0, 'speeds of now are still drawn');
+    if (t.expected.exact) {
+      const seen = await unique(page, 'past', 'edge', 'kmh');
+      for (const [edge, kmh] of seen) assert.equal(kmh, doc.features.find((f) => f.id === edge).properties.mean_kmh, `speed of ${edge} then`);
+    }
+    await page.click('#past-live');
+    await settled(page);
+  });
+
   await t.step('a refresh keeps the roads on the map', async () => {
     await page.click('#tab-slow');
     await overview(page, camera);

@@ -75,7 +75,7 @@ export async function startCanvas(el, { shown, at, ui, signal }) {
   const { sources, bounds } = await sourcesOf(ui.waiting, signal);
   const narrow = matchMedia(PHONE);
   // What lies over the map: the panel at the side, or the sheet below.
-  const padding = () => (narrow.matches ? { top: 120, bottom: 230, left: 24, right: 24 } : { top: 40, bottom: 70, left: 400, right: 70 });
+  const padding = () => (narrow.matches ? { top: 200, bottom: 250, left: 20, right: 20 } : { top: 40, bottom: 70, left: 400, right: 70 });
   const map = new maplibregl.Map({
     container: el,
     style: style(theme(), sources, shown),
@@ -113,7 +113,7 @@ export async function startCanvas(el, { shown, at, ui, signal }) {
     hovered = id;
     if (id !== null) map.setFeatureState({ source: 'speeds', sourceLayer: 'speeds', id }, { hover: true });
   };
-  const ORDER = ['hazards', 'error-points', 'errors-reach', 'speeds-reach', 'limits-reach', 'roads-reach'];
+  const ORDER = ['hazards', 'error-points', 'errors-reach', 'past', 'speeds-reach', 'limits-reach', 'roads-reach'];
   /** What is under a point: a hazard before a candidate before a road. */
   const under = (point) => {
     const found = map.queryRenderedFeatures(point, { layers: ORDER.filter((l) => map.getLayer(l)) });
@@ -197,7 +197,10 @@ export async function startCanvas(el, { shown, at, ui, signal }) {
     },
     /** Whether the coloured lines are too fine for this zoom. */
     zoomedOut: () => map.getZoom() < sources[MODES[shown.mode].source].minzoom,
-    speedsInView: () => once(['speeds'], (f) => f.properties.edge),
+    speedsInView: () => once([shown.past ? 'past' : 'speeds'], (f) => f.properties.edge),
+    /** The roads that are loaded. */
+    roads: () => map.querySourceFeatures('roads', { sourceLayer: 'roads' }).filter((f) => f.geometry.type === 'LineString')
+      .map((f) => ({ name: f.properties.name ?? '', ref: f.properties.ref ?? '', edge: f.id * 2, line: f.geometry.coordinates })),
     hazardsInView: () => once(['hazards'], (f) => f.properties.id),
     /** What is in view and on the map, as west, south, east, north; at most so many degrees wide and high. */
     box(most = 0.6) {

@@ -6,8 +6,10 @@ import { nameOf } from './hazards.js';
 import { startLegend } from './legend.js';
 import { errorName, startLists } from './lists.js';
 import { MODES } from './modes.js';
+import { startPast } from './past.js';
 import { errorCard, hazardCard } from './reports.js';
 import { roadCard } from './road.js';
+import { startSearch } from './search.js';
 
 /** lon,lat,zoom of the address, or null. */
 function place(params) {
@@ -38,10 +40,11 @@ export async function mount(root, ctx) {
   const tip = h('div', { class: 'tooltip', role: 'tooltip', hidden: true });
   const legendBox = h('section', { class: 'legend', id: 'legend', 'aria-label': 'Layers of the map' });
   const listBox = h('div', { class: 'lists' });
+  const searchBox = h('div', { class: 'search' });
   const cardBox = h('div', { class: 'card-box', id: 'card', hidden: true });
   const handle = h('button', { type: 'button', class: 'handle', 'aria-expanded': 'false', 'aria-controls': 'side', on: { click: () => sheet(handle.getAttribute('aria-expanded') !== 'true') } },
     h('span', { class: 'visually-hidden' }, 'Show more of the list'));
-  const side = h('aside', { class: 'side', id: 'side', 'aria-label': 'What the map shows' }, handle, listBox, cardBox);
+  const side = h('aside', { class: 'side', id: 'side', 'aria-label': 'What the map shows' }, handle, searchBox, listBox, cardBox);
   root.append(h('h1', { class: 'visually-hidden' }, 'Map'), area, side, legendBox, note, tip);
 
   function sheet(open) {
@@ -153,9 +156,10 @@ export async function mount(root, ctx) {
         if (f) card.road.update(f.properties);
       }
       lists.moved();
+      past.moved();
       legend.hazards(canvas.hazardsInView().length);
       if (canvas.zoomedOut()) tell('small', 'Zoom in to see the roads coloured');
-      else if (shown.mode === 'live' && !speeds.length && !ui.seen) tell('small', 'Waiting for the first speeds');
+      else if (shown.mode === 'live' && !shown.past && !speeds.length && !ui.seen) tell('small', 'Waiting for the first speeds');
       else if (shown.mode === 'typical' && !speeds.length) tell('small', 'What is usual is not known yet: it takes some weeks of driving');
       else tell('', '');
       ui.seen ||= speeds.length > 0;
@@ -185,12 +189,23 @@ export async function mount(root, ctx) {
 
   function change(what) {
     Object.assign(shown, what);
+    // Only speeds are known of the past.
+    if (what.mode) shown.past = what.mode === 'live' && past.isPast();
     setParams({ colour: shown.mode === 'live' ? null : shown.mode, hazards: shown.hazards ? null : 'no', errors: shown.errors ? 'yes' : null });
     legend.draw();
     for (const name of ['hazards', 'errors']) legendBox.querySelector(`#${name}-on`).checked = shown[name];
     canvas?.restyle();
   }
   const legend = startLegend(legendBox, shown, change);
+  const past = startPast(legend.past, {
+    canvas: () => canvas, at: params.get('time'), signal, place: (time) => setParams({ time }),
+    changed(is) {
+      if (shown.past === is) return;
+      shown.past = is;
+      legend.draw();
+      canvas?.restyle();
+    },
+  });
 
   const lists = startLists(listBox, {
     tab: params.get('tab'), canvas: () => canvas, signal,
@@ -215,6 +230,10 @@ export async function mount(root, ctx) {
         canvas?.setData('errors', { type: 'FeatureCollection', features: doc.features.map((f) => ({ ...f, properties: { id: f.id, type: f.properties.type, vehicles: f.properties.vehicles } })) });
       },
     },
+  });
+  startSearch(searchBox, {
+    roads: () => canvas?.roads() ?? [], announce,
+    found: (r) => openRoad(r.edge, { type: 'LineString', coordinates: r.line }, { fly: true }),
   });
   function choose(mode) {
     legendBox.querySelector(`[name="mode"][value="${mode}"]`).checked = true;
