@@ -1,11 +1,12 @@
 // Opens the portal in a browser, view by view, and compares what it shows with the API and the tiles.
-// usage: node portal.mjs URL TOKEN [PART…]   (env: EXPECTED=json, SCREENSHOTS=folder, CHROMIUM=path)
+// usage: TOKEN=… node portal.mjs URL [PART…]   (env: EXPECTED=json, SCREENSHOTS=folder, CHROMIUM=path)
 import assert from 'node:assert/strict';
 import { open, portal } from './browser.mjs';
 
 const PARTS = ['shell', 'map', 'trends', 'pipeline', 'quarantine', 'jobs'];
 
-const [url, token, ...only] = process.argv.slice(2);
+const [url, ...only] = process.argv.slice(2);
+const token = process.env.TOKEN;
 const browser = await open();
 const t = portal(browser, url, token, JSON.parse(process.env.EXPECTED ?? '{}'));
 try {

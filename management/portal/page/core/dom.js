@@ -24,12 +24,20 @@ export const h = (tag, attrs, ...children) => put(document.createElement(tag), a
 /** The same for SVG. */
 export const s = (tag, attrs, ...children) => put(document.createElementNS(SVG, tag), attrs, children);
 
-/** Replaces what an element holds, only when `key` has changed since the last time: a list that is
- * drawn again every second must not lose the focus in it. */
+const FOCUSABLE = 'a[href], button, input, select, summary, [tabindex]';
+
+/** Replaces what an element holds, only when `key` has changed since the last time. What has the focus in it
+ * keeps it: the element with the same data-focus, else the one in the same place. */
 export function fill(el, key, children) {
   if (el.dataset.key === key) return;
   el.dataset.key = key;
+  const had = el !== document.activeElement && el.contains(document.activeElement) ? document.activeElement : null;
+  const place = had ? [...el.querySelectorAll(FOCUSABLE)].indexOf(had) : -1;
   el.replaceChildren(...[children()].flat(Infinity).filter(Boolean));
+  if (!had) return;
+  const now = [...el.querySelectorAll(FOCUSABLE)];
+  const same = had.dataset.focus && now.find((e) => e.dataset.focus === had.dataset.focus);
+  (same || now[Math.min(place, now.length - 1)])?.focus({ preventScroll: true });
 }
 
 /** Sets a text only when it changed, so that live regions speak only of changes. */

@@ -99,7 +99,7 @@ export async function mount(root, { params, setParams, signal, announce }) {
   function drawList(doc) {
     const jobs = [...doc.jobs, ...older];
     fill(history, JSON.stringify(jobs), () => (jobs.length ? table([
-      { label: 'Job', value: (j) => h('button', { type: 'button', class: 'link-button', on: { click: () => show(j.id) } }, words(j.kind)) },
+      { label: 'Job', value: (j) => h('button', { type: 'button', class: 'link-button', data: { focus: `job-${j.id}` }, on: { click: () => show(j.id) } }, words(j.kind)) },
       { label: 'State', value: badge }, { label: 'Progress', value: progress },
       { label: 'By', value: (j) => j.by }, { label: 'Created', value: (j) => when(j.created) },
       { label: 'Took', num: true, value: took }, { label: 'Actions', num: true, value: buttons },

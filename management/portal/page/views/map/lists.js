@@ -19,7 +19,7 @@ export const ERROR_TYPES = {
 };
 export const errorName = (type) => ERROR_TYPES[type] ?? type.replaceAll('_', ' ');
 
-const row = (start, name, detail, value, click) => h('li', null, h('button', { type: 'button', on: { click } },
+const row = (id, start, name, detail, value, click) => h('li', null, h('button', { type: 'button', data: { focus: id }, on: { click } },
   start, h('span', { class: 'name' }, name, detail && h('small', null, detail)), h('span', { class: 'value' }, value)));
 
 const TABS = [
@@ -87,7 +87,7 @@ export function startLists(el, { tab, canvas, actions, chosen, signal }) {
         .map((x) => ({ ...x, name: roadTitle({ ...x.f.properties, ...canvas().road(x.f.properties.edge) }) }));
       fill(body, JSON.stringify([theme(), units(), slow.map(({ f, r, name }) => [f.properties.edge, name, Math.round(r.kmh), f.properties.n])]), () => (slow.length
         ? [h('p', { class: 'list-note' }, `Slowest of ${plural(features.length, 'road')} in view, against free flow`),
-          h('ol', { class: 'rows', id: 'slow' }, slow.map(({ f, r, name }) => row(h('i', { class: 'swatch', style: { background: colourOf(r.ratio, theme()) } }),
+          h('ol', { class: 'rows', id: 'slow' }, slow.map(({ f, r, name }) => row(f.properties.edge, h('i', { class: 'swatch', style: { background: colourOf(r.ratio, theme()) } }),
             name, `${plural(f.properties.n, 'car')} · ${percent(r.ratio)} of free flow`,
             [h('b', null, speedValue(r.kmh)), ` of ${speedValue(r.free)} ${units()}`], () => actions.road(f.properties.edge, f.geometry))))]
         : empty('No speeds in view', 'Zoom in or move the map, or wait for the first cars. Speeds show from three cars on.')));
@@ -98,7 +98,7 @@ export function startLists(el, { tab, canvas, actions, chosen, signal }) {
         ? [h('p', { class: 'list-note' }, 'Told however few cars are behind them: they concern safety'),
           h('ol', { class: 'rows', id: 'hazards' }, sorted.map((f) => {
             const p = f.properties;
-            return row(h('i', { class: 'letter', 'aria-hidden': 'true' }, letterOf(p.category)), nameOf(p.category),
+            return row(f.id, h('i', { class: 'letter', 'aria-hidden': 'true' }, letterOf(p.category)), nameOf(p.category),
               [`${plural(p.vehicles, 'car')} noticed, ${p.clean} passed without · since `, when(p.started)], h('b', null, percent(p.probability)), () => actions.hazard(f));
           }))]
         : empty('No hazard in view', 'Nothing slippery, foggy or blocked is known here now.')));
@@ -109,7 +109,7 @@ export function startLists(el, { tab, canvas, actions, chosen, signal }) {
         ? [h('p', { class: 'list-note' }, `The fleet reads another limit than the map says${more ? `; the first ${MOST}, zoom in for others` : ''}`),
           h('ol', { class: 'rows', id: 'differing' }, sorted.map((f) => {
             const p = f.properties;
-            return row(h('span', { class: 'sign', 'aria-hidden': 'true' }, p.learned === 'none' ? '∅' : speedValue(p.learned)),
+            return row(f.id, h('span', { class: 'sign', 'aria-hidden': 'true' }, p.learned === 'none' ? '∅' : speedValue(p.learned)),
               roadTitle(p), `${plural(p.vehicles, 'car')}, ${certainty(p.posterior)} sure · ${p.length_m ? `${count(p.length_m)} m` : ''}`,
               [h('span', { class: 'visually-hidden' }, `learned ${limit(p.learned)}, `), 'map: ', h('b', null, p.map === null ? 'none known' : p.map === 'none' ? 'no limit' : speedValue(p.map))],
               () => actions.road(p.edge, f.geometry));
@@ -120,7 +120,7 @@ export function startLists(el, { tab, canvas, actions, chosen, signal }) {
       const sorted = features.toSorted((a, b) => b.properties.score - a.properties.score);
       fill(body, JSON.stringify(sorted.map((f) => [f.id, f.properties.vehicles])), () => (sorted.length
         ? [h('p', { class: 'list-note' }, 'Candidates for review, dashed on the map'),
-          h('ol', { class: 'rows', id: 'candidates' }, sorted.map((f) => row(h('i', { class: 'dash', 'aria-hidden': 'true' }), errorName(f.properties.type),
+          h('ol', { class: 'rows', id: 'candidates' }, sorted.map((f) => row(f.id, h('i', { class: 'dash', 'aria-hidden': 'true' }), errorName(f.properties.type),
             [f.properties.name || 'no name', ` · ${plural(f.properties.vehicles, 'car')} · last ${ago(f.properties.last)}`], h('b', null, percent(f.properties.score)), () => actions.error(f))))]
         : empty('Nothing to review here', 'Where enough cars contradict the map, a candidate appears.')));
     },

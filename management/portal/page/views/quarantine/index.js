@@ -48,7 +48,7 @@ export async function mount(root, { params, setParams, signal, announce }) {
     again.hidden = filter.reason === 'any' || !entries.some((e) => e.state === 'open');
     again.textContent = `Redrive all: ${reasonName(filter.reason)}`;
     fill(rows, JSON.stringify(entries), () => (entries.length ? table([
-      { label: 'Reason', value: (e) => [h('button', { type: 'button', class: 'link-button', on: { click: () => show(e.id) } }, reasonName(e.reason)), h('br'), h('small', { class: 'muted' }, e.detail)] },
+      { label: 'Reason', value: (e) => [h('button', { type: 'button', class: 'link-button', data: { focus: `entry-${e.id}` }, on: { click: () => show(e.id) } }, reasonName(e.reason)), h('br'), h('small', { class: 'muted' }, e.detail)] },
       { label: 'State', value: badge },
       { label: 'What', value: (e) => (e.scope === 'envelope' ? 'Envelope' : 'Batch') },
       { label: 'Since', value: (e) => when(e.at) },
