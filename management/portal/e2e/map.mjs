@@ -1,8 +1,11 @@
 // The map: what is drawn is what the tiles hold, and what the lists say is what the API says.
 import assert from 'node:assert/strict';
-import { DESKTOP, PHONE, accessible, mounted, noSidewaysScroll, number, settled } from './browser.mjs';
+import { PHONE, accessible, mounted, noSidewaysScroll, number, settled } from './browser.mjs';
 
 const unique = (page, layer, key, value) => page.evaluate(([l, k, v]) => [...new Map(window.carassoMap.queryRenderedFeatures({ layers: [l] }).map((f) => [f.properties[k], f.properties[v]]))], [layer, key, value]);
+
+// Small, since pixels are what a browser without a graphics card is slow at.
+const WINDOW = { viewport: { width: 1040, height: 680 }, colorScheme: 'light', reducedMotion: 'reduce' };
 
 /** A pixel where one of the layers has a feature that is clear of panel and legend, with that feature. */
 const pixelOf = (page, layers, source) => page.evaluate(([ls, src]) => {
@@ -27,7 +30,7 @@ const choose = async (page, mode, layer) => {
 
 export async function run(t) {
   const { expected } = t;
-  const page = await t.visit(DESKTOP, '#/map');
+  const page = await t.visit(WINDOW, '#/map');
   let camera;
   await mounted(page, 'map');
 

@@ -5,6 +5,7 @@ export const VIEWS = [
   { id: 'map', title: 'Map', load: () => import('./views/map/index.js') },
   { id: 'trends', title: 'Trends', load: () => import('./views/trends/index.js') },
   { id: 'pipeline', title: 'Pipeline', load: () => import('./views/pipeline/index.js') },
+  { id: 'vehicles', title: 'Vehicles', load: () => import('./views/vehicles/index.js') },
   { id: 'quarantine', title: 'Quarantine', load: () => import('./views/quarantine/index.js') },
   { id: 'jobs', title: 'Jobs', load: () => import('./views/jobs/index.js') },
 ];
