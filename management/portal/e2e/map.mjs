@@ -162,12 +162,13 @@ export async function run(t) {
     await overview(page, camera);
     await settled(page);
     const name = await page.evaluate(() => window.carassoMap.querySourceFeatures('roads', { sourceLayer: 'roads' }).find((f) => f.properties.name && f.geometry.type === 'LineString').properties.name);
+    const { streets } = await t.api(`/v1/roads/search?q=${encodeURIComponent(name)}`);
     await page.fill('#search', name.toUpperCase());
     await page.locator('#found [role="option"]:not([aria-disabled])').first().waitFor();
     await page.keyboard.press('ArrowDown');
     assert.equal(await page.locator('#search').getAttribute('aria-activedescendant'), 'found-0');
     await page.keyboard.press('Enter');
-    await page.locator('#card-title', { hasText: name }).waitFor();
+    await page.locator('#card-title', { hasText: streets[0].name || streets[0].ref }).waitFor();
     await page.keyboard.press('Escape');
     await overview(page, camera);
     await settled(page);

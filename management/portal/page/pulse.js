@@ -1,8 +1,8 @@
 // The line at the top: whether all is well, on every view. Each figure leads to the view that explains it.
 
-import { onToken, token } from './core/api.js';
+import { may, onToken, token } from './core/api.js';
 import { h, say } from './core/dom.js';
-import { duration, rate, short } from './core/format.js';
+import { duration, rate, short, usd } from './core/format.js';
 import { follow } from './core/live.js';
 
 const STALE_S = 30;
@@ -14,12 +14,14 @@ export function startPulse(el) {
   const fresh = h('b', { data: { figure: 'fresh' } }, '–');
   const lost = h('b', { id: 'balance' }, '–');
   const samples = h('span', { class: 'wide' });
+  const cost = h('b', { data: { figure: 'cost' } }, '–');
+  const price = h('a', { class: 'figure wide', href: '#/cost', title: 'What AWS would bill for what grows with use, in the last hour', hidden: true }, cost, ' a million samples');
   const figures = [
     h('a', { class: 'figure', href: '#/pipeline', title: 'Batches accepted a second' }, flow, ' batches/s'),
     h('a', { class: 'figure wide', href: '#/pipeline', title: 'From a car\'s measurement to the map, 95 of 100' }, fresh, ' to the map'),
     h('a', { class: 'figure', href: '#/pipeline', title: 'Accepted = archived + duplicates + quarantined + in flight, over 24 hours' }, lost, samples),
   ];
-  el.replaceChildren(status, ...figures);
+  el.replaceChildren(status, ...figures, price);
   let stop = null;
 
   const set = (state, text) => {
@@ -58,11 +60,21 @@ export function startPulse(el) {
     stop = new AbortController();
     for (const f of figures) f.hidden = !token();
     if (!token()) {
+      price.hidden = true;
       set('wait', 'No token');
       return;
     }
     follow('/v1/pipeline', 2000, { data: pipeline, error }, stop.signal);
     follow('/v1/ledger', 6000, { data: ledger, error: () => {} }, stop.signal);
+    price.hidden = true;
+    if (!may('operator')) return;
+    follow('/v1/cost?region=eu-central-1', 30_000, {
+      data(c) {
+        price.hidden = !c.last_hour.samples;
+        say(cost, usd(c.last_hour.variable_usd_per_million_samples));
+      },
+      error: () => {},
+    }, stop.signal);
   }
   onToken(start);
   start();

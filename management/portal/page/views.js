@@ -8,4 +8,5 @@ export const VIEWS = [
   { id: 'vehicles', title: 'Vehicles', load: () => import('./views/vehicles/index.js') },
   { id: 'quarantine', title: 'Quarantine', load: () => import('./views/quarantine/index.js') },
   { id: 'jobs', title: 'Jobs', load: () => import('./views/jobs/index.js') },
+  { id: 'cost', title: 'Cost', load: () => import('./views/cost/index.js') },
 ];

@@ -65,6 +65,14 @@ export function bytes(n) {
   return `${n < 10 && i ? n.toFixed(1) : Math.round(n)} ${SIZES[i]}`;
 }
 
+/** US dollars with three digits that count. */
+export function usd(v) {
+  if (v === null || v === undefined) return '–';
+  if (v === 0) return '$0';
+  const digits = Math.min(6, Math.max(2, 2 - Math.floor(Math.log10(Math.abs(v)))));
+  return `$${v.toFixed(digits)}`;
+}
+
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
 /** A name in snake_case as words. */

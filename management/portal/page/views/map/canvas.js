@@ -198,9 +198,6 @@ export async function startCanvas(el, { shown, at, ui, signal }) {
     /** Whether the coloured lines are too fine for this zoom. */
     zoomedOut: () => map.getZoom() < sources[MODES[shown.mode].source].minzoom,
     speedsInView: () => once([shown.past ? 'past' : 'speeds'], (f) => f.properties.edge),
-    /** The roads that are loaded. */
-    roads: () => map.querySourceFeatures('roads', { sourceLayer: 'roads' }).filter((f) => f.geometry.type === 'LineString')
-      .map((f) => ({ name: f.properties.name ?? '', ref: f.properties.ref ?? '', edge: f.id * 2, line: f.geometry.coordinates })),
     hazardsInView: () => once(['hazards'], (f) => f.properties.id),
     /** What is in view and on the map, as west, south, east, north; at most so many degrees wide and high. */
     box(most = 0.6) {

@@ -91,7 +91,7 @@ export async function mount(root, ctx) {
   const lineOf = (g) => (!g ? null : g.type === 'LineString' ? g.coordinates : g.type === 'MultiLineString' ? g.coordinates.flat() : null);
 
   /** Opens the card of an edge, with what each layer of tiles says of it. */
-  function openRoad(edge, geometry, { fly = false } = {}) {
+  function openRoad(edge, geometry, { fly = false, focus = fly } = {}) {
     const tile = canvas.find('speeds', edge);
     const limit = canvas.find('limits', edge);
     const line = lineOf(geometry) ?? lineOf(tile?.geometry) ?? lineOf(limit?.geometry);
@@ -99,7 +99,7 @@ export async function mount(root, ctx) {
     shown.error = null;
     openCard((stop) => roadCard(cardBox, { ...canvas.road(edge), ...tile?.properties, edge }, {
       line, learned: limit?.properties, close: closeCard, signal: stop, other: (e) => openRoad(e, line && { type: 'LineString', coordinates: line.toReversed() }),
-    }), { focus: fly });
+    }), { focus });
     setParams({ edge });
     if (fly && line) canvas.goTo(line);
   }
@@ -232,8 +232,14 @@ export async function mount(root, ctx) {
     },
   });
   startSearch(searchBox, {
-    roads: () => canvas?.roads() ?? [], announce,
-    found: (r) => openRoad(r.edge, { type: 'LineString', coordinates: r.line }, { fly: true }),
+    announce, signal,
+    found(street) {
+      if (!canvas) return;
+      const [w, s, e, n] = street.bbox;
+      canvas.goTo([[w, s], [e, n]]);
+      // Its card needs its tiles.
+      canvas.map.once('idle', () => openRoad(street.edges[0], null, { focus: true }));
+    },
   });
   function choose(mode) {
     legendBox.querySelector(`[name="mode"][value="${mode}"]`).checked = true;

@@ -1,26 +1,30 @@
-// Finding a street by its name, among those of the tiles that are loaded.
+// Finding a street by its name: /v1/roads/search.
 
+import { get, query } from '../../core/api.js';
 import { h } from '../../core/dom.js';
 import { plural } from '../../core/format.js';
 
 const MOST = 8;
 const LEAST = 2;
+const PATIENCE_MS = 200;
 
-/** Without case and accents: 'Avinguda' and 'avíngudà' are the same. */
-const plain = (s) => s.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase();
-
-/** Draws a field with suggestions into el; roads() lists { name, ref, edge, line }, found(road) is called. */
-export function startSearch(el, { roads, found, announce }) {
+/** Draws a field with suggestions into el; found(street) is called with the one that was chosen. */
+export function startSearch(el, { found, announce, signal }) {
   let options = [];
   let active = -1;
+  let timer = 0;
+  let request = null;
   const list = h('ul', { role: 'listbox', id: 'found', 'aria-label': 'Streets', hidden: true });
   const input = h('input', {
-    type: 'search', id: 'search', placeholder: 'Find a street in view', autocomplete: 'off', spellcheck: 'false', role: 'combobox', 'aria-label': 'Find a street in view',
-    'aria-expanded': 'false', 'aria-controls': 'found', 'aria-autocomplete': 'list', on: { input: suggest, keydown: key, focus: suggest, blur: () => setTimeout(close, 150) },
+    type: 'search', id: 'search', placeholder: 'Find a street', autocomplete: 'off', spellcheck: 'false', role: 'combobox', 'aria-label': 'Find a street',
+    'aria-expanded': 'false', 'aria-controls': 'found', 'aria-autocomplete': 'list',
+    on: { input: later, keydown: key, focus: later, blur: () => setTimeout(close, 150) },
   });
   el.replaceChildren(input, list);
 
   function close() {
+    clearTimeout(timer);
+    request?.abort();
     list.hidden = true;
     active = -1;
     input.setAttribute('aria-expanded', 'false');
@@ -28,36 +32,44 @@ export function startSearch(el, { roads, found, announce }) {
   }
 
   function take(i) {
-    const road = options[i];
-    if (!road) return;
-    input.value = road.name || road.ref;
+    const street = options[i];
+    if (!street) return;
+    input.value = street.name || street.ref;
     close();
-    found(road);
+    found(street);
   }
 
-  function suggest() {
-    const wanted = plain(input.value.trim());
-    if (wanted.length < LEAST) {
-      close();
-      return;
-    }
-    const byName = new Map();
-    for (const r of roads()) {
-      const title = r.name || r.ref;
-      if (!title || (!plain(r.name).includes(wanted) && !plain(r.ref).startsWith(wanted))) continue;
-      const seen = byName.get(title);
-      if (!seen || r.line.length > seen.line.length) byName.set(title, r);
-    }
-    // Those that begin with what was typed come first.
-    const rank = (r) => (plain(r.name || r.ref).startsWith(wanted) ? 0 : 1);
-    options = [...byName.values()].sort((a, b) => rank(a) - rank(b) || (a.name || a.ref).localeCompare(b.name || b.ref)).slice(0, MOST);
+  function later() {
+    clearTimeout(timer);
+    if (input.value.trim().length < LEAST) close();
+    else timer = setTimeout(suggest, PATIENCE_MS);
+  }
+
+  function show(items, said) {
     active = -1;
-    list.replaceChildren(...(options.length
-      ? options.map((r, i) => h('li', { role: 'option', id: `found-${i}`, 'aria-selected': 'false', on: { pointerdown: (e) => { e.preventDefault(); take(i); } } }, r.name || r.ref, r.name && r.ref ? h('small', null, r.ref) : ''))
-      : [h('li', { role: 'option', 'aria-disabled': 'true', 'aria-selected': 'false', class: 'muted' }, 'No street of that name in view; zoom in for small ones')]));
+    list.replaceChildren(...items);
     list.hidden = false;
     input.setAttribute('aria-expanded', 'true');
-    announce(plural(options.length, 'street'));
+    announce(said);
+  }
+
+  const note = (text) => [h('li', { role: 'option', 'aria-disabled': 'true', 'aria-selected': 'false', class: 'muted' }, text)];
+
+  async function suggest() {
+    request?.abort();
+    request = new AbortController();
+    const turn = AbortSignal.any([request.signal, signal]);
+    try {
+      options = (await get(query('/v1/roads/search', { q: input.value.trim(), limit: MOST }), { signal: turn })).streets;
+      show(options.length
+        ? options.map((s, i) => h('li', { role: 'option', id: `found-${i}`, 'aria-selected': 'false', on: { pointerdown: (e) => { e.preventDefault(); take(i); } } }, h('span', null, s.name || s.ref), h('small', null, s.name && s.ref ? s.ref : `${s.length_km.toFixed(1)} km`)))
+        : note('No street of that name'), plural(options.length, 'street'));
+    } catch (err) {
+      if (turn.aborted) return;
+      options = [];
+      const text = err.denied ? 'A token is needed to search' : err.message;
+      show(note(text), text);
+    }
   }
 
   function key(e) {
