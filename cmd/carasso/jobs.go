@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/carasso/carasso/internal/job"
+	"github.com/carasso/carasso/internal/orphan"
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/river"
 	"github.com/carasso/carasso/internal/service"
@@ -19,11 +20,12 @@ import (
 type jobsFlags struct {
 	JobWorkers int           `default:"2" help:"Jobs that run at once."`
 	JobHistory time.Duration `default:"720h" help:"How long ended jobs are kept in the history."`
+	Releases   int           `default:"30" env:"CARASSO_RELEASES" help:"Releases of the map that are kept; older ones are deleted a day later."`
 }
 
 // newJobs wires the job queue; the same in both modes, and in processes that only start jobs and tell of them.
 func newJobs(f jobsFlags, process string, b backends, db *postgres.DB, log *slog.Logger, reg prometheus.Registerer) (*river.Jobs, error) {
-	kinds, err := jobKinds(b, db, log)
+	kinds, err := jobKinds(f, b, db, log)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +33,7 @@ func newJobs(f jobsFlags, process string, b backends, db *postgres.DB, log *slog
 }
 
 // jobKinds are all kinds of jobs, in the order in which people see them.
-func jobKinds(b backends, db *postgres.DB, log *slog.Logger) (kinds []job.Kind, err error) {
+func jobKinds(f jobsFlags, b backends, db *postgres.DB, log *slog.Logger) (kinds []job.Kind, err error) {
 	var errs []error
 	add := func(k job.Kind, err error) {
 		kinds, errs = append(kinds, k), append(errs, err)
@@ -69,6 +71,18 @@ func jobKinds(b backends, db *postgres.DB, log *slog.Logger) (kinds []job.Kind, 
 		Schedule: job.Schedule{Every: time.Hour, At: 15 * time.Minute}, Timeout: 6 * time.Hour,
 	}, func(ctx context.Context, a worker.CompactArgs, p job.Progress) (any, error) {
 		return compactor.Run(ctx, a, p)
+	}))
+	orphans, err := newOrphans(f, b, db, log)
+	errs = append(errs, err)
+	add(job.Define(job.Spec{
+		Name: "orphans", Description: "Deletes objects that nothing names: of failed flushes and publications, compacted and expired ones, old maps' tiles, old releases.",
+		Schedule: job.Schedule{Every: 24 * time.Hour, At: 2 * time.Hour}, Timeout: 12 * time.Hour,
+	}, func(ctx context.Context, a orphan.Args, p job.Progress) (any, error) { return orphans.Run(ctx, a, p) }))
+	add(job.Define(job.Spec{
+		Name: "release", Description: "Releases the map with what has been learned on it, and keeps it as a PMTiles archive beside.",
+		Schedule: job.Schedule{Every: 24 * time.Hour, At: 3 * time.Hour}, Timeout: 6 * time.Hour,
+	}, func(ctx context.Context, a releaseArgs, p job.Progress) (any, error) {
+		return makeRelease(ctx, a, b, db, log, p)
 	}))
 	return kinds, errors.Join(errs...)
 }

@@ -155,7 +155,7 @@ func Read(ctx context.Context, o Objects, version string) (*Manifest, error) {
 	return m, nil
 }
 
-// List are the newest releases, newest first: up to most of them.
+// List are the newest releases that are kept, newest first: up to most of them.
 func List(ctx context.Context, o Objects, most int) ([]*Manifest, error) {
 	var out []*Manifest
 	version, err := Current(ctx, o)
@@ -164,6 +164,9 @@ func List(ctx context.Context, o Objects, most int) ([]*Manifest, error) {
 	}
 	for version != "" && len(out) < most {
 		m, err := Read(ctx, o, version)
+		if errors.Is(err, ErrNoRelease) && len(out) > 0 {
+			break // older ones are not kept
+		}
 		if err != nil {
 			return out, err
 		}
