@@ -53,4 +53,3 @@ func (b *bounded) Write(p []byte) (int, error) {
 	}
 	return b.Buffer.Write(p)
 }
-
