@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/carasso/carasso/management/datex"
 	"github.com/carasso/carasso/mapdata/learn"
 )
 
@@ -32,6 +33,8 @@ type Config struct {
 	PipelineEvery time.Duration
 	// MaxStreams bounds the open event streams. Default 64.
 	MaxStreams int
+	// Publisher answers for the DATEX II feed. Default datex.DefaultPublisher.
+	Publisher datex.Publisher
 }
 
 // DefaultConfig is the documented defaults.
@@ -39,6 +42,7 @@ func DefaultConfig() Config {
 	return Config{
 		K: learn.DefaultK, MaxRange: 31 * 24 * time.Hour, MaxTrendRange: 400 * 24 * time.Hour, StreetBytes: 64 << 20, MaxTiles: 1024, MaxLimit: 10_000,
 		QueryTimeout: 15 * time.Second, HeavyQueries: 4, PipelineEvery: 500 * time.Millisecond, MaxStreams: 64,
+		Publisher: datex.DefaultPublisher(),
 	}
 }
 
@@ -65,6 +69,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("pipeline every %v: expected 0 to 1 minute", c.PipelineEvery)
 	case c.MaxStreams < 0 || c.MaxStreams > 100_000:
 		return fmt.Errorf("max streams %d: expected 0 to 100,000", c.MaxStreams)
+	}
+	if err := c.Publisher.Validate(); err != nil {
+		return fmt.Errorf("publisher: %w", err)
 	}
 	return nil
 }

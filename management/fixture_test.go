@@ -59,7 +59,7 @@ func (tn *town) add(a, b geo.Point, street, at int) {
 		Attributes: road.Attributes{
 			Name: fmt.Sprintf("Carrer %d", street), Class: road.Residential, Flags: road.Forward | road.Backward, Limit: [2]uint8{30, 30},
 		},
-		Shape: []geo.Point{a, geo.Between(a, b, 0.5), b}, LengthM: geo.DistanceM(a, b),
+		From: nodeID(a), To: nodeID(b), Shape: []geo.Point{a, geo.Between(a, b, 0.5), b}, LengthM: geo.DistanceM(a, b),
 	}
 	if street == 4 {
 		seg.Name, seg.Ref, seg.Class, seg.Limit = "Avinguda de Tarragona", "CG-1", road.Primary, [2]uint8{50, 60}
@@ -79,6 +79,8 @@ func (tn *town) add(a, b geo.Point, street, at int) {
 		}
 	}
 }
+
+func nodeID(p geo.Point) int64 { return int64(p.LatE7)<<32 | int64(p.LonE7) }
 
 func (tn *town) Segment(_ context.Context, id road.SegmentID) (road.Segment, bool, error) {
 	s, ok := tn.segments[id]

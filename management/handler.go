@@ -75,15 +75,19 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, contentType strin
 		problem.Write(w, problem.New(problem.Internal, ""))
 		return
 	}
-	body = append(body, '\n')
-	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Add("Vary", "Accept-Encoding")
 	status := http.StatusOK
 	if c, ok := doc.(interface{ status() int }); ok {
 		status = c.status()
 	}
+	send(w, r, contentType, status, append(body, '\n'))
+}
+
+// send answers with a body, compressed if that is worth it and the client takes it.
+func send(w http.ResponseWriter, r *http.Request, contentType string, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Add("Vary", "Accept-Encoding")
 	if len(body) < gzipMin || !acceptsGzip(r) {
 		w.WriteHeader(status)
 		_, _ = w.Write(body) // an error: the client is gone

@@ -103,6 +103,15 @@ func (s *fakeStore) HazardsIn(_ context.Context, endedSince time.Time, box geo.B
 	return all[:min(len(all), most)], s.look()
 }
 
+func (s *fakeStore) HazardRevisionsIn(ctx context.Context, endedSince time.Time, box geo.Box, most int) ([]hazard.Revision, error) {
+	all, err := s.HazardsIn(ctx, endedSince, box, 0, most)
+	var out []hazard.Revision
+	for _, h := range all {
+		out = append(out, hazard.Revision{Hazard: h, Seq: int64(h.ID) + 100, FirstAt: fixtureTime, ChangedAt: fixtureTime.Add(90 * time.Second)})
+	}
+	return out, err
+}
+
 func (s *fakeStore) Limits(_ context.Context, ranges [][2]uint64, _ bool, after uint64, most int) ([]limit.Limit, error) {
 	var out []limit.Limit
 	for _, l := range s.town.learnedLimits() {

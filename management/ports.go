@@ -85,6 +85,8 @@ type Learned interface {
 	// HazardsIn lists up to most hazards in a box with ids above after, lowest first: the active ones and those
 	// that ended after endedSince.
 	HazardsIn(ctx context.Context, endedSince time.Time, box geo.Box, after uint64, most int) ([]hazard.Hazard, error)
+	// HazardRevisionsIn is the same with what was stored of each beside its state, for feeds.
+	HazardRevisionsIn(ctx context.Context, endedSince time.Time, box geo.Box, most int) ([]hazard.Revision, error)
 	// Limits lists up to most learned limits of directed segments in one of the half-open ranges of ids
 	// and above after, lowest first; only those that are published, if publishedOnly.
 	Limits(ctx context.Context, ranges [][2]uint64, publishedOnly bool, after uint64, most int) ([]limit.Limit, error)

@@ -140,6 +140,7 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 	r.With(analyst).Get("/v1/segments/{edge}/limits", s.handle(s.getLimitChanges))
 	r.With(analyst).Get("/v1/limits", s.handle(s.getLimits))
 	r.With(analyst).Get("/v1/hazards", s.handle(s.getHazards))
+	r.With(analyst).Get("/v1/datex/situations", s.answer(s.getSituations, s.writeSituations))
 	r.With(analyst).Get("/v1/map-errors", s.handle(s.getMapErrors))
 	r.With(operator).Method(http.MethodPut, "/v1/map-errors/{id}/status", s.change("map_error.review", s.putMapErrorStatus))
 	s.operationRoutes(r.With(operator), r.With(admin))

@@ -12,6 +12,7 @@ import (
 	"github.com/carasso/carasso/internal/service"
 	"github.com/carasso/carasso/internal/usage"
 	"github.com/carasso/carasso/management"
+	"github.com/carasso/carasso/management/datex"
 	"github.com/carasso/carasso/mapdata/tile"
 )
 
@@ -27,6 +28,7 @@ type managementCmd struct {
 	AWS         awsFlags      `embed:""`
 	Identity    identityFlags `embed:""`
 	OIDC        oidcFlags     `embed:""`
+	Feeds       feedFlags     `embed:""`
 }
 
 // Run implements the subcommand.
@@ -69,7 +71,7 @@ func (c *managementCmd) Run(ctx context.Context, logs *logFlags) error {
 	if err != nil {
 		return err
 	}
-	m, err := newManagement(b, db, id, auth, maps, j, log, reg)
+	m, err := newManagement(b, db, id, auth, maps, j, c.Feeds.publisher(), log, reg)
 	if err != nil {
 		return err
 	}
@@ -88,9 +90,9 @@ func answered(m *management.Server) usage.Source {
 }
 
 // newManagement wires the management API, the portal and the tiles; the same in both modes.
-func newManagement(b backends, db *postgres.DB, id identity, auth credential.Authenticator, maps *roads, jobs management.Jobs, log *slog.Logger, reg prometheus.Registerer) (*management.Server, error) {
+func newManagement(b backends, db *postgres.DB, id identity, auth credential.Authenticator, maps *roads, jobs management.Jobs, publisher datex.Publisher, log *slog.Logger, reg prometheus.Registerer) (*management.Server, error) {
 	cfg := management.DefaultConfig()
-	cfg.K = kAnonymity
+	cfg.K, cfg.Publisher = kAnonymity, publisher
 	return management.New(cfg, management.Deps{
 		Store: db, Queue: b.queue, Ring: id.ring, Roads: maps, Objects: b.objects, Live: b.live, Verifier: auth, Jobs: jobs,
 		Tiles: tile.NewHandler(tile.HandlerConfig{

@@ -31,6 +31,7 @@ type upCmd struct {
 	embeddedFlags `embed:""`
 	receiverFlags `embed:""`
 	workerFlags   `embed:""`
+	feedFlags     `embed:""`
 	jobsFlags     `embed:""`
 	OIDC          oidcFlags `embed:""`
 	Map           string    `type:"path" env:"CARASSO_MAP" help:"OpenStreetMap extract to import (PBF, or XML plain, .gz, .bz2); needed at the first start only."`
@@ -103,7 +104,9 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 		if err != nil {
 			return err
 		}
-		m, err := newManagement(e.backends, db, id, auth, maps, j, log, reg)
+		publisher := c.publisher()
+		publisher.Test = c.Fleet > 0
+		m, err := newManagement(e.backends, db, id, auth, maps, j, publisher, log, reg)
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,8 @@ const storeHazard = `INSERT INTO hazard AS h (id, category, edge, edges, lat_e7,
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, nextval('hazard_seq'))
 ON CONFLICT (id) DO UPDATE SET category = excluded.category, edge = excluded.edge, edges = excluded.edges, lat_e7 = excluded.lat_e7,
 	lon_e7 = excluded.lon_e7, probability = excluded.probability, vehicles = excluded.vehicles, clean = excluded.clean,
-	started_at = excluded.started_at, updated_at = excluded.updated_at, ended_at = excluded.ended_at, seq = excluded.seq
+	started_at = excluded.started_at, updated_at = excluded.updated_at, ended_at = excluded.ended_at, seq = excluded.seq,
+	changed_at = clock_timestamp()
 WHERE h.ended_at IS NULL AND excluded.updated_at >= h.updated_at`
 
 // StoreHazards stores hazards in their present state. What it stores shows to HazardsSince at once
@@ -63,42 +64,49 @@ func nullableTime(ms int64) *time.Time {
 	return &t
 }
 
-const hazardColumns = `SELECT id, category, coalesce(edge, 0), edges, lat_e7, lon_e7, probability, vehicles, clean, started_at, updated_at, ended_at, seq FROM hazard `
+const hazardColumns = `SELECT id, category, coalesce(edge, 0), edges, lat_e7, lon_e7, probability, vehicles, clean, started_at, updated_at,
+	ended_at, seq, first_at, changed_at FROM hazard `
 
-func (db *DB) hazards(ctx context.Context, op, where string, args ...any) (hs []hazard.Hazard, seq int64, err error) {
+func (db *DB) hazardRevisions(ctx context.Context, op, where string, args ...any) ([]hazard.Revision, error) {
 	rows, err := db.pool.Query(ctx, hazardColumns+where, args...)
 	if err != nil {
-		return nil, 0, wrap(op, err)
+		return nil, wrap(op, err)
 	}
+	hs, err := pgx.CollectRows(rows, scanHazard)
+	return hs, wrap(op, err)
+}
+
+func scanHazard(row pgx.CollectableRow) (h hazard.Revision, err error) {
 	var (
-		id, edge, at     int64
+		id, edge         int64
 		category         int16
 		edges            []int64
-		lat, lon         int32
-		probability      float32
 		vehicles, clean  int32
 		started, updated time.Time
 		ended            *time.Time
 	)
-	_, err = pgx.ForEachRow(rows, []any{
-		&id, &category, &edge, &edges, &lat, &lon, &probability, &vehicles, &clean, &started, &updated, &ended, &at,
-	}, func() error {
-		h := hazard.Hazard{
-			ID: uint64(id), Category: telemetry.Hazard(category), Edge: road.Edge(edge), At: geo.Point{LatE7: lat, LonE7: lon},
-			Probability: probability, Vehicles: int(vehicles), Clean: int(clean),
-			StartedMS: started.UnixMilli(), UpdatedMS: updated.UnixMilli(),
-		}
-		for _, e := range edges {
-			h.Edges = append(h.Edges, road.Edge(e))
-		}
-		if ended != nil {
-			h.EndedMS = ended.UnixMilli()
-		}
-		seq = max(seq, at)
-		hs = append(hs, h)
-		return nil
-	})
-	return hs, seq, wrap(op, err)
+	err = row.Scan(&id, &category, &edge, &edges, &h.At.LatE7, &h.At.LonE7, &h.Probability, &vehicles, &clean, &started, &updated, &ended,
+		&h.Seq, &h.FirstAt, &h.ChangedAt)
+	h.ID, h.Category, h.Edge = uint64(id), telemetry.Hazard(category), road.Edge(edge)
+	h.Vehicles, h.Clean = int(vehicles), int(clean)
+	h.StartedMS, h.UpdatedMS = started.UnixMilli(), updated.UnixMilli()
+	for _, e := range edges {
+		h.Edges = append(h.Edges, road.Edge(e))
+	}
+	if ended != nil {
+		h.EndedMS = ended.UnixMilli()
+	}
+	return h, err
+}
+
+// hazards are their present states without what was stored beside them, and the highest seq of them.
+func (db *DB) hazards(ctx context.Context, op, where string, args ...any) (hs []hazard.Hazard, seq int64, err error) {
+	rs, err := db.hazardRevisions(ctx, op, where, args...)
+	for i := range rs {
+		seq = max(seq, rs[i].Seq)
+		hs = append(hs, rs[i].Hazard)
+	}
+	return hs, seq, err
 }
 
 // ActiveHazards lists the active hazards and those that ended after endedSince (event time), by id, and the
@@ -119,6 +127,14 @@ func (db *DB) HazardsIn(ctx context.Context, endedSince time.Time, box geo.Box, 
 		AND lat_e7 BETWEEN $3 AND $4 AND lon_e7 BETWEEN $5 AND $6 ORDER BY id LIMIT $7`,
 		endedSince.UTC(), int64(after), box.South, box.North, box.West, box.East, most)
 	return hs, err
+}
+
+// HazardRevisionsIn lists up to most hazards in a box (its edges included), by id: the active ones and those that ended
+// after endedSince (event time).
+func (db *DB) HazardRevisionsIn(ctx context.Context, endedSince time.Time, box geo.Box, most int) ([]hazard.Revision, error) {
+	return db.hazardRevisions(ctx, "list hazards for a feed", `WHERE (ended_at IS NULL OR ended_at > $1)
+		AND lat_e7 BETWEEN $2 AND $3 AND lon_e7 BETWEEN $4 AND $5 ORDER BY id LIMIT $6`,
+		endedSince.UTC(), box.South, box.North, box.West, box.East, most)
 }
 
 // HazardsSince lists up to most hazards that changed after the cursor seq, in the order of their
