@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,7 +79,7 @@ func TestQuarantineDetailTellsNoIdentity(t *testing.T) {
 			}
 		}
 		for _, secret := range []string{
-			fmt.Sprint(secrets.Vehicle), fmt.Sprintf("%x", secrets.Vehicle), "77000077", "42.50", "4250631", "1521830", hex.EncodeToString(secrets.Claim[:]), secrets.Claim.String(),
+			strconv.FormatUint(secrets.Vehicle, 10), strconv.FormatUint(secrets.Vehicle, 16), "77000077", "42.50", "4250631", "1521830", hex.EncodeToString(secrets.Claim[:]), secrets.Claim.String(),
 		} {
 			if strings.Contains(doc, secret) {
 				t.Errorf("%d: tells %s in %s", id, secret, doc)

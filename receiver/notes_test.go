@@ -1,10 +1,12 @@
 package receiver
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -97,7 +99,7 @@ func TestNotesWhatBecomesOfRequests(t *testing.T) {
 			f.handler.ServeHTTP(w, c.q.http(t.Context()))
 			got := strings.Join(book.notes[before:], "; ")
 			// An expiry is told to the second.
-			if w.Code != c.status || got != c.want && got != strings.Replace(c.want, fmt.Sprint(since), fmt.Sprint(since-1), 1) {
+			if w.Code != c.status || got != c.want && got != strings.Replace(c.want, strconv.FormatInt(since, 10), strconv.FormatInt(since-1, 10), 1) {
 				t.Errorf("%d %s: noted %q, want %d and %q", w.Code, w.Body, got, c.status, c.want)
 			}
 		})
@@ -126,7 +128,7 @@ func TestNotesARefusingQueue(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.SendTimeout = 100 * time.Millisecond })
 	book := &notebook{}
 	f.rc.notes = book
-	f.queue.setAnswer(refuseAll(fmt.Errorf("full")))
+	f.queue.setAnswer(refuseAll(errors.New("full")))
 	w := httptest.NewRecorder()
 	f.handler.ServeHTTP(w, request{token: f.vehicleToken(t, car), body: telemetry.AppendJSON(nil, newBatch(t, 3))}.http(t.Context()))
 	if w.Code != http.StatusServiceUnavailable || !slices.Equal(book.notes, []string{car + " rejected token queue-unavailable "}) {
