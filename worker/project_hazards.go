@@ -281,7 +281,7 @@ func (h *hazards) publish(ctx context.Context, touched []hazard.Hazard, now time
 		}
 	}
 	if h.renew {
-		ids = withListed(ids, h.shown)
+		ids = withListed(ids, h.shown, tile.MinHazardsZoom)
 	}
 	if err := h.store.SetLiveTiles(ctx, LayerHazards, add, nil); err != nil {
 		return 0, err
@@ -302,8 +302,9 @@ func (h *hazards) publish(ctx context.Context, touched []hazard.Hazard, now time
 	return published, failed
 }
 
-// withListed adds z14 tiles that a predecessor may have published, and those above them.
-func withListed(ids []tile.ID, listed map[uint32]bool) []tile.ID {
+// withListed adds z14 tiles that a predecessor may have published, and those above them, down to the layer's
+// lowest zoom.
+func withListed(ids []tile.ID, listed map[uint32]bool, lowest uint8) []tile.ID {
 	have := map[tile.ID]bool{}
 	for _, id := range ids {
 		have[id] = true
@@ -311,7 +312,7 @@ func withListed(ids []tile.ID, listed map[uint32]bool) []tile.ID {
 	for q := range listed {
 		for _, n := range maperror.Neighbours(q) {
 			leaf := geo.FromQuadkey(road.Zoom, n)
-			for z := uint8(tile.MinHazardsZoom); z <= road.Zoom; z++ {
+			for z := lowest; z <= road.Zoom; z++ {
 				if id := leaf.Ancestor(z); !have[id] {
 					have[id] = true
 					ids = append(ids, id)

@@ -180,7 +180,7 @@ func (l *limits) Project(ctx context.Context, quadkeys []uint32, now time.Time) 
 		}
 	}
 	if l.redrawn {
-		ids = withListed(ids, l.shown)
+		ids = withListed(ids, l.shown, tile.MinLimitsZoom)
 	}
 	published, err = l.out.publish(ctx, ids, now, renderEdges[limit.Limit](l.tiles, l.at))
 	l.renew, l.redrawn = false, false // what failed is owed

@@ -167,7 +167,7 @@ func (s *speeds) Project(ctx context.Context, quadkeys []uint32, now time.Time) 
 		}
 	}
 	if s.redrawn {
-		affected = withListed(affected, s.listed) // that may not show any of this map's edges
+		affected = withListed(affected, s.listed, tile.MinSpeedsZoom) // that may not show any of this map's edges
 	}
 	published, failed := s.out.publish(ctx, affected, now, renderEdges[tile.Speed](s.tiles, s.speed))
 	s.redrawn, s.listed = false, nil
