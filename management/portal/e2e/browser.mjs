@@ -12,6 +12,9 @@ export const open = () => chromium.launch({
     '--disable-dev-shm-usage', '--force-color-profile=srgb'],
 });
 
+// A machine that does much else draws maps slowly.
+const PATIENCE_MS = 90_000;
+
 export const DESKTOP = { viewport: { width: 1280, height: 800 }, colorScheme: 'light', reducedMotion: 'reduce' };
 export const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: 'dark', reducedMotion: 'reduce', hasTouch: true };
 
@@ -24,6 +27,7 @@ export function portal(browser, url, token, expected) {
     async visit(options, hash, { signedIn = true } = {}) {
       const context = await browser.newContext(options);
       if (signedIn) await context.addInitScript((tk) => sessionStorage.setItem('carasso-token', tk), token);
+      context.setDefaultTimeout(PATIENCE_MS);
       const page = await context.newPage();
       page.on('pageerror', (e) => problems.push(`page error at ${hash}: ${e.message}`));
       page.on('console', (m) => {
@@ -57,12 +61,12 @@ export function portal(browser, url, token, expected) {
 }
 
 /** Resolves when the view is there. */
-export const mounted = (page, view) => page.locator(`.view-${view}[data-ready]`).waitFor({ timeout: 30_000 });
+export const mounted = (page, view) => page.locator(`.view-${view}[data-ready]`).waitFor();
 
 /** Resolves when the map shows what it should and rests. */
 export async function settled(page, layer = 'speeds') {
   await page.waitForFunction((l) => window.carassoMap?.loaded() && window.carassoMap.getLayer(l)
-    && window.carassoMap.queryRenderedFeatures({ layers: [l] }).length > 0, layer, { timeout: 60_000, polling: 200 });
+    && window.carassoMap.queryRenderedFeatures({ layers: [l] }).length > 0, layer, { polling: 200 });
   await page.evaluate(() => new Promise((done) => {
     window.carassoMap.once('idle', () => done());
     window.carassoMap.triggerRepaint();

@@ -41,9 +41,8 @@ export async function run(t) {
       assert.equal(await page.locator('h1').count(), 1, `${id} has one heading of the first level`);
       await views.nth(i).focus();
     }
-    await page.goBack();
-    await page.evaluate(() => { location.hash = '#/map'; });
-    await mounted(page, 'map');
+    await page.evaluate(() => { location.hash = '#/pipeline'; });
+    await mounted(page, 'pipeline');
   });
 
   await t.step('theme and units stay when the page is loaded again', async () => {
@@ -51,7 +50,7 @@ export async function run(t) {
     assert.equal(await theme(page), 'dark');
     await page.click('#units');
     await page.reload();
-    await mounted(page, 'map');
+    await mounted(page, 'pipeline');
     assert.equal(await theme(page), 'dark');
     assert.equal(await page.locator('#units').textContent(), 'mph');
     await page.context().close();
@@ -72,12 +71,12 @@ export async function run(t) {
     await bare.locator('[data-state="sign-in"] .error').waitFor();
     await bare.fill('#token', t.token);
     await form.locator('button').click();
-    await bare.waitForFunction(() => document.getElementById('status').textContent === 'Live', null, { timeout: 30_000 });
+    await bare.waitForFunction(() => document.getElementById('status').textContent === 'Live');
 
     await bare.route('**/v1/pipeline', (r) => r.abort());
     await bare.waitForFunction(() => document.getElementById('status').textContent === 'Server away');
     await bare.unroute('**/v1/pipeline');
-    await bare.waitForFunction(() => document.getElementById('status').textContent === 'Live', null, { timeout: 30_000 });
+    await bare.waitForFunction(() => document.getElementById('status').textContent === 'Live');
     await bare.context().close();
   });
 
