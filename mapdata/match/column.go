@@ -21,7 +21,7 @@ type column struct {
 	pinned   bool  // decided with an earlier window
 	p        geo.Point
 	scale    float64 // geo.Scale there
-	t, seen  int64 // its time, and until when the vehicle was seen there
+	t, seen  int64   // its time, and until when the vehicle was seen there
 	sigma    float64
 	weight   float64 // of its distance from a road
 	reach    float64

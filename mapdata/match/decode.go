@@ -189,6 +189,9 @@ func (m *Matcher) advance(ctx context.Context, a, b *column) (bool, error) {
 		s, at := &sources[i], a.first+int32(i)
 		for k := range targets {
 			t := &targets[k]
+			if t.edge.Segment() != s.edge.Segment() {
+				continue
+			}
 			switch {
 			case t.edge == s.edge && t.offset >= s.offset:
 				t.relax(at, s.cost+w.cost(t.offset-s.offset), moveAlong)
@@ -196,8 +199,6 @@ func (m *Matcher) advance(ctx context.Context, a, b *column) (bool, error) {
 				t.relax(at, s.cost+w.cost(0)+backCost, moveAlong)
 			case t.edge == s.edge.Reverse():
 				t.relax(at, s.cost+w.cost(abs32(t.length-t.offset-s.offset))+uTurnCost+turn+t.entry(s), moveTurn)
-			default:
-				continue
 			}
 			worst = min(worst, t.cost+t.emission+m.beam)
 		}

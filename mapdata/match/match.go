@@ -31,8 +31,8 @@ type Matcher struct {
 	columns []column
 	cands   []candidate
 	ranked  []int32 // candidates of a column, cheapest first
-	scanned int // samples before this one were looked at
-	anchor  int // the last column with candidates; -1 if none
+	scanned int     // samples before this one were looked at
+	anchor  int     // the last column with candidates; -1 if none
 	odo     odometer
 	wrong   wrongWay
 	atOnce  float64 // the weight of a position at once after another, 0 to 1
