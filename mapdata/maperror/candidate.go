@@ -26,7 +26,7 @@ type Candidate struct {
 	Type     Type
 	Edge     road.Edge   // concerned; 0 for a missing road
 	To       road.Edge   // the edge turned into, for turns
-	Geometry []geo.Point // suggested: the missing or moved course, ≥ 2 points; empty where the edge's own is meant
+	Geometry []geo.Point // suggested: the missing or moved course, ≥ 2 points; of a closed road the stretch that nobody drives, of which the edge is a part; empty where the edge's own is meant
 	At       geo.Point   // where to draw it
 	Vehicles int         // distinct vehicles on the fullest day, a lower bound
 	Against  int         // distinct vehicles whose drives contradict it

@@ -2,40 +2,49 @@ package maperror
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
+	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/road"
 )
 
 const (
-	minHistory = 3   // days before, of which the road was driven on two thirds
-	strayShare = 0.1 // of a road's vehicles on its fullest day: no more are strays from the roads around
-	aliveShare = 0.5 // of their former traffic must still be on the roads around
+	minClosedM   = 50.0 // a shorter stretch is a part of a junction, which those who take another road no longer need
+	minHistory   = 3    // days before, of which the road was driven on two thirds
+	strayShare   = 0.1  // of a road's vehicles on its fullest day: no more are strays from the roads around
+	rare         = 1e-4 // so improbable must the silence of an open road be
+	evenness     = 4.0  // of days: a road's traffic of one day deviates by 1/√evenness from what it should be, beyond chance
+	consequence  = 0.5  // a road that lost less than this of what the closed one did is driven less because of that
+	changedShare = 0.25 // of its traffic must a road have lost or gained, and by more than chanceSigmas, to be affected by it
 )
 
 // use is who drove on a segment, in either direction, before it fell silent and since.
 type use struct {
-	lastMS         int64 // start of the last day with traffic
-	days           int   // with traffic before
-	before         float64
-	vehicles       int // of the fullest day
-	firstMS        int64
-	segment        road.SegmentID
-	perDay         map[int64]int
-	expectedSilent float64
+	lastMS   int64 // start of the last day with traffic
+	days     int   // with traffic before
+	before   float64
+	vehicles int // of the fullest day
+	firstMS  int64
+	segment  road.SegmentID
+	perDay   map[int64]float64
+	missing  float64 // vehicles expected since, by how busy the roads at large were
 }
 
-// closed finds roads that nobody drives any more where many did, while the roads that lead
-// to them are still driven. Segments that hang together are one candidate.
+// closed finds roads that nobody drives any more where many did. How many should have come
+// since is told by the traffic of the whole area: the roads around a closed one lose theirs, too.
+// Segments that hang together are one candidate, and silent roads that hang together by roads
+// whose traffic changed, too, are explained by the one that lost most: all that was lost went through it.
 func (j *judge) closed() {
 	if len(j.Passes) == 0 || j.ThroughMS <= 0 {
 		return
 	}
 	uses := j.uses()
+	activity := j.activity(uses)
 	silent := map[road.SegmentID]*use{}
 	for id, u := range uses {
-		if j.silent(u) {
+		if j.silent(u, activity) {
 			silent[id] = u
 		}
 	}
@@ -44,60 +53,103 @@ func (j *judge) closed() {
 		if done[id] {
 			continue
 		}
-		done[id] = true
-		members, border := []road.SegmentID{id}, map[road.SegmentID]bool{}
-		for at := 0; at < len(members); at++ {
-			for _, n := range j.neighbours(members[at]) {
-				switch {
-				case silent[n] == nil:
-					border[n] = true
-				case !done[n]:
-					done[n] = true
-					members = append(members, n)
-				}
+		lastMS := silent[id].lastMS
+		affected := j.flood(id, func(n road.SegmentID) bool {
+			return silent[n] != nil || uses[n] != nil && j.changed(uses[n], lastMS, activity)
+		})
+		var runs [][]road.SegmentID
+		most := 0.0
+		for _, n := range affected {
+			if silent[n] == nil || done[n] {
+				continue
 			}
+			run := j.flood(n, func(o road.SegmentID) bool { return silent[o] != nil })
+			for _, o := range run {
+				done[o] = true
+				most = max(most, silent[o].missing)
+			}
+			runs = append(runs, run)
 		}
-		j.close(members, border, uses)
+		for _, run := range runs {
+			j.close(run, consequence*most, silent)
+		}
 	}
 }
 
-// close adds the candidate of a run of silent segments, if the roads around are alive.
-func (j *judge) close(members []road.SegmentID, border map[road.SegmentID]bool, uses map[road.SegmentID]*use) {
+// flood is a segment and all that hang together with it by segments of which in is true,
+// ascending.
+func (j *judge) flood(from road.SegmentID, in func(road.SegmentID) bool) []road.SegmentID {
+	seen := map[road.SegmentID]bool{from: true}
+	members := []road.SegmentID{from}
+	for at := 0; at < len(members); at++ {
+		for _, n := range j.neighbours(members[at]) {
+			if !seen[n] && in(n) {
+				seen[n] = true
+				members = append(members, n)
+			}
+		}
+	}
 	slices.Sort(members)
-	most := uses[members[0]]
-	lastMS := most.lastMS
-	for _, id := range members {
-		u := uses[id]
-		lastMS = max(lastMS, u.lastMS)
-		if u.before > most.before {
+	return members
+}
+
+// close adds the candidate of a run of silent segments, if one of them misses enough vehicles.
+func (j *judge) close(run []road.SegmentID, enough float64, silent map[road.SegmentID]*use) {
+	most := silent[run[0]]
+	for _, id := range run {
+		if u := silent[id]; u.missing > most.missing {
 			most = u
 		}
 	}
-	var before, since float64
-	for _, id := range sorted(border, cmp.Compare) {
-		u := uses[id]
-		if u == nil {
-			continue
-		}
-		b, s := u.rates(lastMS, j.ThroughMS)
-		before, since = before+b, since+s
-	}
-	if before == 0 || since < aliveShare*before {
-		return
-	}
 	i, ok := j.Map.Find(most.segment.Edge(false))
-	if !ok {
+	if !ok || most.missing < enough {
 		return
 	}
 	if !j.Map.Allowed(i) {
 		i = i.Reverse()
 	}
+	stretch := j.stretch(i, silent)
+	if lengthM(stretch) < minClosedM {
+		return
+	}
 	c := Candidate{
-		Type: ClosedRoad, Edge: j.Map.Edge(i), Vehicles: most.vehicles,
-		Score: score(int(most.expectedSilent), 1), FirstMS: most.firstMS, LastMS: j.ThroughMS - learn.DayMS,
+		Type: ClosedRoad, Edge: j.Map.Edge(i), Vehicles: most.vehicles, Geometry: stretch,
+		Score: score(int(most.missing), 1), FirstMS: most.firstMS, LastMS: j.ThroughMS - learn.DayMS,
 	}
 	c.At, _ = pointAt(j.Map.Shape(i), j.Map.LengthM(i)/2)
 	j.found = append(j.found, c)
+}
+
+// stretch is the course of an edge and of the silent segments before and after it: where
+// on it the road is closed traffic does not tell.
+func (j *judge) stretch(i road.Index, silent map[road.SegmentID]*use) []geo.Point {
+	used := map[road.SegmentID]bool{j.Map.Edge(i).Segment(): true}
+	line := slices.Clone(j.course(i))
+	extend := func(e road.Index) {
+		for ok := true; ok; {
+			node := j.Map.Target(e)
+			ok = false
+			most := 0.0
+			var next road.Index
+			for _, list := range [2][]road.Index{j.Map.Out(node), j.Map.OutWrong(node)} {
+				for _, o := range list {
+					if u := silent[j.Map.Edge(o).Segment()]; u != nil && !used[u.segment] && u.missing > most {
+						most, next, ok = u.missing, o, true
+					}
+				}
+			}
+			if ok {
+				e = next
+				used[j.Map.Edge(e).Segment()] = true
+				line = append(line, j.course(e)[1:]...)
+			}
+		}
+	}
+	extend(i)
+	slices.Reverse(line)
+	extend(i.Reverse())
+	slices.Reverse(line)
+	return line
 }
 
 // uses sums the passes of both directions.
@@ -107,21 +159,21 @@ func (j *judge) uses() map[road.SegmentID]*use {
 		id := e.Segment()
 		u := uses[id]
 		if u == nil {
-			u = &use{segment: id, perDay: map[int64]int{}}
+			u = &use{segment: id, perDay: map[int64]float64{}}
 			uses[id] = u
 		}
 		for _, p := range j.Passes[e] {
 			if n := p.Vehicles.AtLeast(); n > 0 {
-				u.perDay[p.DayMS] += n
+				u.perDay[p.DayMS] += float64(n)
 			}
 		}
 	}
 	for _, u := range uses {
 		for _, n := range u.perDay {
-			u.vehicles = max(u.vehicles, n)
+			u.vehicles = max(u.vehicles, int(n))
 		}
 		for day, n := range u.perDay {
-			if float64(n) <= strayShare*float64(u.vehicles) {
+			if n <= strayShare*float64(u.vehicles) {
 				continue
 			}
 			u.lastMS = max(u.lastMS, day)
@@ -129,34 +181,69 @@ func (j *judge) uses() map[road.SegmentID]*use {
 				u.firstMS = day
 			}
 			u.days++
-			u.before += float64(n)
+			u.before += n
 		}
 	}
 	return uses
 }
 
-// silent reports whether a segment that was driven regularly no longer is.
-func (j *judge) silent(u *use) bool {
-	quiet := float64((j.ThroughMS-u.lastMS)/learn.DayMS - 1) // whole days without traffic
-	history := (u.lastMS-u.firstMS)/learn.DayMS + 1
-	if quiet < 1 || history < minHistory || int64(3*u.days) < 2*history {
-		return false
-	}
-	u.expectedSilent = quiet * u.before / float64(history)
-	return u.expectedSilent >= float64(j.cfg.ClosedAfter)
-}
-
-// rates are the vehicles a day up to a day and after it.
-func (u *use) rates(lastMS, throughMS int64) (before, since float64) {
-	for day, n := range u.perDay {
-		if day <= lastMS {
-			before += float64(n)
-		} else if day+learn.DayMS <= throughMS {
-			since += float64(n)
+// activity is the traffic of all roads on each whole day.
+func (j *judge) activity(uses map[road.SegmentID]*use) map[int64]float64 {
+	sum := map[int64]float64{}
+	for _, id := range sorted(uses, cmp.Compare) {
+		for day, n := range uses[id].perDay {
+			if day+learn.DayMS <= j.ThroughMS {
+				sum[day] += n
+			}
 		}
 	}
-	before /= float64(max((lastMS-u.firstMS)/learn.DayMS+1, 1))
-	return before, since / float64(max((throughMS-lastMS)/learn.DayMS-1, 1))
+	return sum
+}
+
+// expect is how many vehicles should have driven on a segment after a day, by those before
+// and by how busy all roads were, how many did, and on how many days.
+func (j *judge) expect(u *use, lastMS int64, activity map[int64]float64) (expected, seen, days float64) {
+	var before, busy, since float64
+	for day := u.firstMS; day+learn.DayMS <= j.ThroughMS; day += learn.DayMS {
+		if day <= lastMS {
+			before, busy = before+u.perDay[day], busy+activity[day]
+		} else {
+			seen, since, days = seen+u.perDay[day], since+activity[day], days+1
+		}
+	}
+	if busy == 0 {
+		return 0, seen, days
+	}
+	return before * since / busy, seen, days
+}
+
+// silent reports whether a segment that was driven regularly no longer is.
+func (j *judge) silent(u *use, activity map[int64]float64) bool {
+	history := (u.lastMS-u.firstMS)/learn.DayMS + 1
+	if history < minHistory || int64(3*u.days) < 2*history {
+		return false
+	}
+	expected, seen, days := j.expect(u, u.lastMS, activity)
+	u.missing = expected - seen
+	return u.missing >= float64(j.cfg.ClosedAfter) && atMost(seen, expected, evenness*days) <= rare
+}
+
+// changed reports whether a segment has much less or more traffic since a day than it should.
+func (j *judge) changed(u *use, lastMS int64, activity map[int64]float64) bool {
+	expected, seen, _ := j.expect(u, lastMS, activity)
+	return expected > 0 && math.Abs(expected-seen) >= max(changedShare*expected, chanceSigmas*math.Sqrt(expected))
+}
+
+// atMost is the probability that so few or fewer come when mean are expected: negative
+// binomial, a Poisson whose mean itself varies (gamma) with that shape.
+func atMost(n, mean, shape float64) float64 {
+	p := math.Pow(shape/(shape+mean), shape)
+	sum := p
+	for k := 1.0; k <= n; k++ {
+		p *= (shape + k - 1) / k * mean / (shape + mean)
+		sum += p
+	}
+	return sum
 }
 
 // neighbours are the segments that touch one, ascending.

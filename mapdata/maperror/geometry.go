@@ -100,12 +100,20 @@ func simplify(line []geo.Point, toleranceM float64) []geo.Point {
 
 // beside is the share of a line's length within reachM of another line.
 func beside(line, other []geo.Point, reachM float64) float64 {
+	return besideAny(line, [][]geo.Point{other}, reachM)
+}
+
+// besideAny is the share of a line's length within reachM of any of some lines.
+func besideAny(line []geo.Point, others [][]geo.Point, reachM float64) float64 {
 	const steps = 20
 	n, total := 0, lengthM(line)
 	for i := range steps + 1 {
 		p, _ := pointAt(line, total*float64(i)/steps)
-		if footOn(other, p).distM <= reachM {
-			n++
+		for _, o := range others {
+			if footOn(o, p).distM <= reachM {
+				n++
+				break
+			}
 		}
 	}
 	return float64(n) / (steps + 1)

@@ -199,7 +199,10 @@ func TestCandidates(t *testing.T) {
 			trips(1, 6, 0, at(780, 300), at(400, 300), at(400, 0), at(20, 0)),
 			trips(50, 30, 0, at(20, 0), at(400, 0), at(400, 300), at(780, 300)))},
 
-		"moved":             {trips: trips(1, 12, 0, beside...), want: []want{{maperror.MovedGeometry, edge(1, 2)}}},
+		"moved": {trips: trips(1, 12, 0, beside...), want: []want{{maperror.MovedGeometry, edge(1, 2)}}},
+		"moved, half of the positions off every road": {
+			trips: trips(1, 12, 0, at(20, 12), at(390, 12)), want: []want{{maperror.MovedGeometry, edge(1, 2)}},
+		},
 		"some drive beside": {trips: join(trips(1, 4, 0, beside...), trips(50, 40, 0, along...))},
 
 		"missing turn": {
@@ -328,6 +331,66 @@ func TestLeadInAndOtherDaysAreNotCounted(t *testing.T) {
 	}
 	if other := drive(0, day0-learn.DayMS); other != 0 {
 		t.Errorf("%d samples of another day counted", other)
+	}
+}
+
+// TestClosedRoadTakesTrafficFromOthers: the roads around a closed one are driven less or not at all, too. They
+// hide it not, and are no candidates of their own.
+func TestClosedRoadTakesTrafficFromOthers(t *testing.T) {
+	roads, edge := town(t)
+	closed, leadsThere, elsewhere := edge(2, 3), edge(1, 2), edge(4, 5)
+	passes := map[road.Edge][]maperror.DayPasses{}
+	for day := range int64(8) {
+		drive := func(e road.Edge, n uint64) {
+			for v := range n {
+				pass(passes, e, day0+day*learn.DayMS, v+100*uint64(day))
+			}
+		}
+		drive(elsewhere, 60)
+		if day < 5 {
+			drive(closed, 40)
+			drive(leadsThere, 38)
+			drive(edge(7, 8), 1)
+		}
+	}
+	in := input(t, roads, nil, passes)
+	in.ThroughMS = day0 + 8*learn.DayMS
+	got := maperror.Judge(in, maperror.Config{})
+	if len(got) != 1 || got[0].Type != maperror.ClosedRoad || got[0].Edge.Segment() != closed.Segment() {
+		t.Fatalf("%+v, want the closed road alone", got)
+	}
+	if l := length(got[0].Geometry); l < 790 || l > 810 {
+		t.Errorf("the stretch is %.0f m long, want both roads' 800", l)
+	}
+}
+
+// TestQuietFleetClosesNoRoad: where fewer vehicles drive everywhere, few on one road are no surprise.
+func TestQuietFleetClosesNoRoad(t *testing.T) {
+	roads, edge := town(t)
+	for name, tt := range map[string]struct {
+		elsewhere uint64 // vehicles there on each quiet day
+		want      int
+	}{"busy": {60, 1}, "nearly nobody": {2, 0}} {
+		t.Run(name, func(t *testing.T) {
+			passes := map[road.Edge][]maperror.DayPasses{}
+			for day := range int64(8) {
+				n := uint64(60)
+				if day >= 5 {
+					n = tt.elsewhere
+				}
+				for v := range n {
+					pass(passes, edge(4, 5), day0+day*learn.DayMS, v+100*uint64(day))
+					if day < 5 && v < 20 {
+						pass(passes, edge(2, 3), day0+day*learn.DayMS, v+100*uint64(day))
+					}
+				}
+			}
+			in := input(t, roads, nil, passes)
+			in.ThroughMS = day0 + 8*learn.DayMS
+			if got := maperror.Judge(in, maperror.Config{}); len(got) != tt.want {
+				t.Errorf("%+v, want %d", got, tt.want)
+			}
+		})
 	}
 }
 

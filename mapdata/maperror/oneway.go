@@ -18,7 +18,9 @@ const (
 	otherSide  = 0.1  // and no more than this share of those on its other side
 	spreadMaxM = 4.5  // of the distances from a road that was moved (1 sigma), m
 	minMovedM  = 30.0
-	clearShare = 0.75 // and this share if it was moved so far that it seems to be missing
+	clearShare = 0.75 // and this share if it was moved so far that it seems to be missing,
+	noneShare  = 0.02 // or no more than this on its other side
+	steadyM    = 3.75 // with this spread
 	movedMaxM  = 17.0 // farther beside a road is another road, which the map lacks
 )
 
@@ -134,8 +136,10 @@ func (j *judge) moved() {
 		}
 		line := shift(j.Map.Shape(i), meanM)
 		against := max(passes.vehicles()-vehicles, 0)
-		along, on := j.joins(line)
-		if on || along && share < clearShare { // a part of that road
+		// Without doubt if nobody keeps to its old course, nor far from the new one; else perhaps
+		// it is a part of a road that the map lacks.
+		beyondDoubt := float64(least.n) <= noneShare*float64(most.n) && spreadM <= steadyM
+		if along, on := j.joins(line); !beyondDoubt && (on || along && share < clearShare) {
 			continue
 		}
 		// They don't come and go as the map has it, or others drive on it: another road.

@@ -336,13 +336,14 @@ func (j *judge) alongWrong(g gap) bool {
 	return false
 }
 
-// alongMoved reports whether a course is that of a road that was moved.
+// alongMoved reports whether a course is that of roads that were moved: positions farther
+// from the map's course than others seem to be off the map's roads.
 func (j *judge) alongMoved(line []geo.Point) bool {
+	var moved [][]geo.Point
 	for i := range j.found {
-		c := &j.found[i]
-		if c.Type == MovedGeometry && beside(line, c.Geometry, sameCourseM) > overlap {
-			return true
+		if c := &j.found[i]; c.Type == MovedGeometry {
+			moved = append(moved, c.Geometry)
 		}
 	}
-	return false
+	return besideAny(line, moved, sameCourseM) > overlap
 }

@@ -27,9 +27,9 @@ type Config struct {
 
 	Removed     float64 // share of ways that the map lacks; default 0.02
 	Flipped     float64 // share of one-way ways that the map has the other way round; default 0.01
-	Moved       float64 // share of ways with a long stretch between junctions that the map has beside their place; default 0.015
-	Closed      float64 // share of ways of main roads that are closed from the fourth session on; default 0.015
-	Turns       float64 // share of main roads' turns that the map forbids wrongly, and the same of those that it allows wrongly; default 0.02
+	Moved       float64 // share of ways with a long stretch between junctions that the map has beside their place; default 0.08
+	Closed      float64 // share of ways of main roads that are closed from the fourth session on; default 0.1
+	Turns       float64 // share of main roads' turns that the map forbids wrongly, and the same of those that it allows wrongly; default 0.03
 	WrongLimits float64 // share of limits on the map that are wrong; default 0.1
 	FalseAlarms float64 // share of roads entered on which a hazard is reported that is none; default 0.02
 	BadCars     float64 // share of vehicles with a broken sensor; default 0.05
@@ -40,7 +40,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Cars: 2000, Driving: 2 * time.Hour, Seed: 1,
-		Removed: 0.02, Flipped: 0.01, Moved: 0.015, Closed: 0.015, Turns: 0.02, WrongLimits: 0.1, FalseAlarms: 0.02, BadCars: 0.05, LeadIn: 3,
+		Removed: 0.02, Flipped: 0.01, Moved: 0.08, Closed: 0.1, Turns: 0.03, WrongLimits: 0.1, FalseAlarms: 0.02, BadCars: 0.05, LeadIn: 3,
 	}
 }
 

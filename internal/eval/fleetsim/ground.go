@@ -29,7 +29,7 @@ type ground struct {
 	allTurns      int
 	turnsFrom     map[road.Edge][]*brokenTurn
 	turnsInto     map[road.Edge][]*brokenTurn
-	spoiled       map[int64]bool // nodes where something is wrong
+	spoiled       spoiled
 	closedEdges   []uint64
 
 	onMap []road.Index // by arc: the same edge on the map; NoIndex if the map cuts or lacks it
@@ -66,7 +66,7 @@ func newGround(ctx context.Context, cfg *Config) (*ground, error) {
 	}
 	ways := extract.Ways
 	g := &ground{
-		ways: len(ways), error: map[road.SegmentID]*brokenWay{}, spoiled: map[int64]bool{},
+		ways: len(ways), error: map[road.SegmentID]*brokenWay{}, spoiled: spoiled{},
 		turnsFrom: map[road.Edge][]*brokenTurn{}, turnsInto: map[road.Edge][]*brokenTurn{},
 	}
 	segs, _ := road.Build(ways, extract.Restrictions...)
@@ -105,11 +105,11 @@ func (g *ground) breakWays(ways []road.Way, cfg *Config) []road.Way {
 		switch {
 		case u < cfg.Removed:
 			g.removed = append(g.removed, brokenWay{id: w.ID, removed: true})
-			g.spoil(&w)
+			g.spoiled.mark(w.Points)
 			continue
 		case oneWay && u > 1-cfg.Flipped:
 			g.flipped = append(g.flipped, brokenWay{id: w.ID})
-			g.spoil(&w)
+			g.spoiled.mark(w.Points)
 			w.Flags ^= directions
 		}
 		out = append(out, w)

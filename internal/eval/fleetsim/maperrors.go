@@ -211,7 +211,7 @@ func (r *run) scoreErrors(found []maperror.Candidate) *errorScore {
 			continue
 		}
 		s.closed++
-		if slices.ContainsFunc(found, func(c maperror.Candidate) bool { return c.Type == maperror.ClosedRoad && r.isOf(c.Edge, b.segments) }) {
+		if slices.ContainsFunc(found, func(c maperror.Candidate) bool { return c.Type == maperror.ClosedRoad && contains(c.Geometry, part) }) {
 			s.closedFound++
 		} else {
 			s.missed = append(s.missed, fmt.Sprintf("way %d, closed: %d segments driven, %.0f m, at %s", b.id, len(part), length, at(part[0].Shape[0])))
@@ -316,7 +316,7 @@ func (r *run) trueCandidate(c *maperror.Candidate) bool {
 		return false
 	case maperror.ClosedRoad:
 		for i := range r.ground.closed {
-			if r.isOf(c.Edge, r.ground.closed[i].segments) || r.leadsTo(c.Edge, r.ground.closed[i].segments) {
+			if contains(c.Geometry, r.ground.closed[i].segments) {
 				return true
 			}
 		}
@@ -339,9 +339,18 @@ func (r *run) trueCandidate(c *maperror.Candidate) bool {
 	}
 }
 
-// leadsTo reports whether an edge touches one of the segments: who can't go on does not come.
-func (r *run) leadsTo(e road.Edge, segments []road.Segment) bool {
-	return slices.ContainsFunc(segments, func(s road.Segment) bool { return r.ground.near(e, s.ID.Edge(false)) })
+// contains reports whether most of any of some segments is on a stretch of road.
+func contains(stretch []geo.Point, segments []road.Segment) bool {
+	const onM = 1.0
+	return slices.ContainsFunc(segments, func(s road.Segment) bool {
+		points, n := along(s.Shape), 0
+		for _, p := range points {
+			if distanceM(stretch, p) <= onM {
+				n++
+			}
+		}
+		return 2*n > len(points)
+	})
 }
 
 func (r *run) isTurn(c *maperror.Candidate) bool {

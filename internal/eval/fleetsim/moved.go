@@ -18,17 +18,6 @@ const (
 	movedStepM = 15.0
 )
 
-// spoil marks where a way is as a place where something is wrong.
-func (g *ground) spoil(w *road.Way) {
-	for _, n := range w.Nodes {
-		g.spoiled[n] = true
-	}
-}
-
-func (g *ground) sound(w *road.Way) bool {
-	return !slices.ContainsFunc(w.Nodes, func(n int64) bool { return g.spoiled[n] })
-}
-
 // move puts ways of the map beside their place, far from other errors.
 func (g *ground) move(ways []road.Way, cfg *Config) []road.Way {
 	uses := map[int64]int{}
@@ -44,7 +33,7 @@ func (g *ground) move(ways []road.Way, cfg *Config) []road.Way {
 	for i := range out {
 		w := &out[i]
 		const both = road.Forward | road.Backward // a carriageway would come to lie on the other one
-		if w.Flags&both != both || lot(cfg.Seed^movedLot, uint64(w.ID)) >= cfg.Moved || !g.sound(w) {
+		if w.Flags&both != both || lot(cfg.Seed^movedLot, uint64(w.ID)) >= cfg.Moved || g.spoiled.near(w.Points) {
 			continue
 		}
 		moved := road.Way{ID: w.ID, Attributes: w.Attributes, Nodes: w.Nodes[:1:1], Points: w.Points[:1:1]}
@@ -73,7 +62,7 @@ func (g *ground) move(ways []road.Way, cfg *Config) []road.Way {
 		}
 		if any {
 			g.moved = append(g.moved, brokenWay{id: w.ID, within: func(s road.Segment) bool { return s.LengthM >= movedAtM }})
-			g.spoil(w)
+			g.spoiled.mark(w.Points)
 			*w = moved
 		}
 	}
@@ -85,7 +74,7 @@ func (g *ground) move(ways []road.Way, cfg *Config) []road.Way {
 func (g *ground) close(ways []road.Way, segs []road.Segment, cfg *Config) {
 	for i := range ways {
 		w := &ways[i]
-		if w.Class > road.TertiaryLink || lot(cfg.Seed^closedLot, uint64(w.ID)) >= cfg.Closed || !g.sound(w) {
+		if w.Class > road.TertiaryLink || lot(cfg.Seed^closedLot, uint64(w.ID)) >= cfg.Closed || g.spoiled.near(w.Points) {
 			continue
 		}
 		var edges []uint64
@@ -111,7 +100,7 @@ func (g *ground) close(ways []road.Way, segs []road.Segment, cfg *Config) {
 		}
 		g.closed = append(g.closed, brokenWay{id: w.ID})
 		g.closedEdges = append(g.closedEdges, edges...)
-		g.spoil(w)
+		g.spoiled.mark(w.Points)
 	}
 }
 

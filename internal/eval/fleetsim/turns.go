@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/maperror"
 	"github.com/carasso/carasso/mapdata/road"
 )
@@ -45,7 +46,7 @@ func (g *ground) breakTurns(truth, wrong []road.Segment, cfg *Config) {
 	var all []brokenTurn
 	place := map[road.Turn][4]int{}
 	for node, list := range arms {
-		if len(list) < 3 || g.spoiled[node] || slices.ContainsFunc(list, func(a arm) bool { return a.onMap < 0 }) {
+		if len(list) < 3 || slices.ContainsFunc(list, func(a arm) bool { return a.onMap < 0 }) {
 			continue
 		}
 		for _, a := range list {
@@ -73,14 +74,18 @@ func (g *ground) breakTurns(truth, wrong []road.Segment, cfg *Config) {
 		}
 		b := &all[i]
 		p := place[b.turn]
-		ends := []int64{truth[p[0]].From, truth[p[0]].To, truth[p[1]].From, truth[p[1]].To}
-		if slices.ContainsFunc(ends, func(n int64) bool { return g.spoiled[n] }) {
+		at := nodePoint(&truth[p[0]], b.node)
+		b.made = len(g.turns)%2 == 0
+		var others []*road.Segment
+		for _, a := range arms[b.node] {
+			if a.seg != p[0] && a.seg != p[1] {
+				others = append(others, &truth[a.seg])
+			}
+		}
+		if g.spoiled.near([]geo.Point{at}) || !b.made && !avoidable(b.node, others) {
 			continue
 		}
-		for _, n := range ends {
-			g.spoiled[n] = true
-		}
-		b.made = len(g.turns)%2 == 0
+		g.spoiled.mark([]geo.Point{at})
 		b.cars, b.seen = map[vehicleDay]struct{}{}, map[int]int64{}
 		s := &truth[p[0]]
 		if b.made {
@@ -95,6 +100,29 @@ func (g *ground) breakTurns(truth, wrong []road.Segment, cfg *Config) {
 	}
 }
 
+// avoidable reports whether a vehicle can pass a junction by other arms than the two of a
+// turn, and come back: else it must make the turn whatever is forbidden. Arms shorter than minArmM lead back
+// before a position tells that the vehicle was there.
+func avoidable(node int64, others []*road.Segment) bool {
+	out, back := false, false
+	for _, s := range others {
+		if s.LengthM < minArmM {
+			return false
+		}
+		away := s.From == node // as drawn
+		out, back = out || s.Allows(!away), back || s.Allows(away)
+	}
+	return out && back
+}
+
+// nodePoint is where the end of a segment is.
+func nodePoint(s *road.Segment, node int64) geo.Point {
+	if s.From == node {
+		return s.Shape[0]
+	}
+	return s.Shape[len(s.Shape)-1]
+}
+
 // mayBreak reports whether a road is busy and long enough, and has no restriction yet.
 func mayBreak(s *road.Segment) bool {
 	return s.Class <= road.TertiaryLink && s.LengthM >= minArmM && s.Flags&(road.Restricted|road.Roundabout) == 0
@@ -104,7 +132,7 @@ func mayBreak(s *road.Segment) bool {
 func (g *ground) noteTurn(day vehicleDay, from, to road.Edge, ms int64) {
 	for _, b := range g.turnsInto[to] {
 		since, ok := b.seen[day.vehicle]
-		if b.made && from == b.turn.From || !b.made && ok && ms-since <= detourMS && ms > since {
+		if b.made && from == b.turn.From || !b.made && from != b.turn.From && ok && ms-since <= detourMS && ms > since {
 			b.cars[day] = struct{}{}
 		}
 	}
