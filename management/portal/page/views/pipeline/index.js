@@ -11,7 +11,7 @@ import { drawing } from './drawing.js';
 import { ledgerTable, ledgerVerdict } from './ledger.js';
 import { figuresOf } from './parts.js';
 
-const LAYERS = [['hazards', 'Hazards'], ['speeds', 'Speeds'], ['limits', 'Limits'], ['roads', 'Roads']];
+const LAYERS = [['hazards', 'Hazards'], ['speeds', 'Speeds'], ['limits', 'Limits'], ['errors', 'Map errors'], ['roads', 'Roads']];
 
 /** How many workers there are beside how many autoscaling would have, and why. */
 function autoscaling(a) {

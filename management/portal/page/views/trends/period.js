@@ -5,7 +5,7 @@ const DAY_MS = 24 * HOUR_MS;
 
 /** By name: how long, how it is called, and the step that suits it. */
 export const PERIODS = {
-  hour: { label: 'Last hour', ms: HOUR_MS, step: '5min' }, '6h': { label: 'Last 6 hours', ms: 6 * HOUR_MS, step: '15min' }, day: { label: 'Last 24 hours', ms: DAY_MS, step: 'hour' },
+  hour: { label: 'Last hour', ms: HOUR_MS, step: '5min' }, '6h': { label: 'Last 6 hours', ms: 6 * HOUR_MS, step: '15min' }, day: { label: 'Last 24 hours', ms: DAY_MS, step: '15min' },
   week: { label: 'Last 7 days', ms: 7 * DAY_MS, step: 'hour' }, month: { label: 'Last 28 days', ms: 28 * DAY_MS, step: 'day' }, custom: { label: 'From … to …' },
 };
 
