@@ -45,6 +45,11 @@ type Store interface {
 	SpeedCells(ctx context.Context, q learn.CellQuery, each func(c *learn.SpeedCell) error) error
 	// StoredSpeeds sums the segments of tiles of zoom 14 over some 5-minute buckets (starts, ms since the epoch) of the past.
 	StoredSpeeds(ctx context.Context, tiles []uint32, bucketsMS []int64, each func(edge uint64, s learn.SpeedSum)) error
+	// LimitHistory lists up to most changes of limits in [from, to) on directed segments in one of the half-open ranges of ids, with
+	// ids above after, lowest first.
+	LimitHistory(ctx context.Context, from, to time.Time, ranges [][2]uint64, after uint64, most int) ([]limit.PastChange, error)
+	// HazardHistory lists up to most hazards in a box that were active within [from, to), by when they began.
+	HazardHistory(ctx context.Context, from, to time.Time, box geo.Box, most int) ([]hazard.Hazard, error)
 	// SensorHealth sums sensor health up by model, software version and group of time, in that order. It wraps
 	// learn.ErrTooMuch if there are more than q.Most cells.
 	SensorHealth(ctx context.Context, q learn.HealthQuery) ([]learn.HealthCell, error)

@@ -22,6 +22,9 @@ const maxSteps = 10_000
 func (s *Server) trendRoutes(r chi.Router) {
 	r.Get("/v1/trends/speeds", s.getSpeedTrend)
 	r.Post("/v1/trends/speeds", s.getSpeedTrend)
+	r.Get("/v1/trends/limits", s.tagged(s.getLimitTrend))
+	r.Get("/v1/trends/hazards", s.tagged(s.getHazardTrend))
+	r.Get("/v1/trends/fleet", s.tagged(s.getFleetTrend))
 	r.Get("/v1/segments/history", s.tagged(s.getSegmentHistory))
 	r.Get("/v1/segments/{edge}/profile", s.tagged(s.getSegmentProfile))
 	r.Get("/v1/roads/search", s.tagged(s.getStreets))

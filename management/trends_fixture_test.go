@@ -3,8 +3,12 @@ package management_test
 import (
 	"context"
 	"slices"
+	"time"
 
+	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/hazard"
 	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/limit"
 	"github.com/carasso/carasso/mapdata/road"
 )
 
@@ -113,4 +117,24 @@ func (tn *town) Partition(_ context.Context, quadkey uint32) (*road.Partition, e
 		}
 	}
 	return road.NewPartition(quadkey, segs)
+}
+
+// LimitHistory is one change of each of the first edges, an hour apart.
+func (s *fakeStore) LimitHistory(_ context.Context, _, _ time.Time, ranges [][2]uint64, after uint64, most int) (out []limit.PastChange, err error) {
+	for i, e := range s.town.sorted()[:8] {
+		in := slices.ContainsFunc(ranges, func(r [2]uint64) bool { return uint64(e) >= r[0] && uint64(e) < r[1] })
+		c := limit.PastChange{ID: uint64(i + 1), Edge: e, FromKMH: 50, ToKMH: uint8(10 * i), At: fixtureTime.Add(time.Duration(i) * time.Hour)}
+		if i > 2 {
+			c.Posterior, c.Vehicles, c.Readings = 0.98, 7, 21
+		}
+		if in && c.ID > after && len(out) < most {
+			out = append(out, c)
+		}
+	}
+	return out, s.look()
+}
+
+func (s *fakeStore) HazardHistory(_ context.Context, _, _ time.Time, box geo.Box, most int) ([]hazard.Hazard, error) {
+	all := slices.DeleteFunc(s.town.hazards(), func(h hazard.Hazard) bool { return !box.Contains(h.At) })
+	return all[:min(len(all), most)], s.look()
 }

@@ -70,7 +70,7 @@ func BenchmarkSpeedCells(b *testing.B) {
 	}{
 		{"all/day by hour", learn.CellQuery{Grouping: learn.Grouping{From: end.Add(-day), To: end, By: learn.BySteps, Step: learn.Hours}, Ranges: all}},
 		{"all/day by 5min", learn.CellQuery{Grouping: learn.Grouping{From: end.Add(-day), To: end, By: learn.BySteps, Step: learn.FiveMinutes}, Ranges: all}},
-		{"all/week by hour", learn.CellQuery{Grouping: learn.Grouping{From: end.Add(-7 * day), To: end, By: learn.BySteps, Step: learn.Hours}, Ranges: all}},
+		{"town/week by hour", learn.CellQuery{Grouping: learn.Grouping{From: end.Add(-7 * day), To: end, By: learn.BySteps, Step: learn.Hours}, Ranges: town}},
 		{"all/month by day", learn.CellQuery{Grouping: learn.Grouping{From: start, To: end, By: learn.BySteps, Step: learn.Days}, Ranges: all}},
 		{"all/month whole", learn.CellQuery{Grouping: learn.Grouping{From: start, To: end}, Ranges: all}},
 		{"all/month by hour of day", learn.CellQuery{Grouping: learn.Grouping{From: start, To: end, By: learn.ByHour}, Ranges: all}},
