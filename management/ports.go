@@ -56,6 +56,7 @@ type Store interface {
 	Learned
 	AuditLog
 	Quarantine
+	Replays
 	// ArchivedIn adds up what flushes committed in [from, to) have archived: counted samples, and bytes of objects.
 	ArchivedIn(ctx context.Context, from, to time.Time) (samples, bytes int64, err error)
 }

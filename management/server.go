@@ -145,6 +145,7 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 	r.With(operator).Method(http.MethodPut, "/v1/map-errors/{id}/status", s.change("map_error.review", s.putMapErrorStatus))
 	s.operationRoutes(r.With(operator), r.With(admin))
 	s.jobRoutes(r.With(analyst), r.With(operator))
+	s.replayRoutes(r.With(analyst))
 	s.trendRoutes(r.With(analyst))
 	r.Get("/openapi.json", s.getSpec)
 	if s.deps.Tiles != nil {

@@ -23,7 +23,7 @@ type aggregate struct {
 	batches   int
 	untrusted int   // of them, whose positions can't be trusted
 	samples   int64 // counted
-	tMin      int64 // event time of the counted samples, ms since the epoch
+	tMin      int64 // event time of the counted samples and of events, ms since the epoch
 	tMax      int64
 
 	speedAt  map[speedKey]int32
@@ -101,10 +101,7 @@ func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64, trus
 	)
 	for i := b.counted(); i < b.s1; i++ {
 		s, edge := &w.samples[i], w.edges[i]
-		if a.tMax == 0 || s.T < a.tMin {
-			a.tMin = s.T
-		}
-		a.tMax = max(a.tMax, s.T)
+		a.span(s.T)
 		if this := s.T - s.T%hourMS; this != hour {
 			hour = this
 			h = a.healthOf(w, b.kind, hour)
@@ -141,6 +138,14 @@ func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64, trus
 		}
 	}
 	a.addEvents(w, b)
+}
+
+// span widens the span of event time.
+func (a *aggregate) span(t int64) {
+	if a.tMax == 0 || t < a.tMin {
+		a.tMin = t
+	}
+	a.tMax = max(a.tMax, t)
 }
 
 const (
@@ -258,6 +263,7 @@ func (a *aggregate) compareSigns(w *work, b *batch) {
 func (a *aggregate) addEvents(w *work, b *batch) {
 	for i := b.e0; i < b.e1; i++ {
 		e := &w.events[i]
+		a.span(e.T)
 		h := a.healthOf(w, b.kind, e.T-e.T%hourMS)
 		switch e.Type {
 		case telemetry.HazardSeen:

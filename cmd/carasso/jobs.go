@@ -24,8 +24,8 @@ type jobsFlags struct {
 }
 
 // newJobs wires the job queue; the same in both modes, and in processes that only start jobs and tell of them.
-func newJobs(f jobsFlags, process string, b backends, db *postgres.DB, log *slog.Logger, reg prometheus.Registerer) (*river.Jobs, error) {
-	kinds, err := jobKinds(f, b, db, log)
+func newJobs(f jobsFlags, process string, b backends, db *postgres.DB, maps *roads, log *slog.Logger, reg prometheus.Registerer) (*river.Jobs, error) {
+	kinds, err := jobKinds(f, b, db, maps, log)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func newJobs(f jobsFlags, process string, b backends, db *postgres.DB, log *slog
 }
 
 // jobKinds are all kinds of jobs, in the order in which people see them.
-func jobKinds(f jobsFlags, b backends, db *postgres.DB, log *slog.Logger) (kinds []job.Kind, err error) {
+func jobKinds(f jobsFlags, b backends, db *postgres.DB, maps *roads, log *slog.Logger) (kinds []job.Kind, err error) {
 	var errs []error
 	add := func(k job.Kind, err error) {
 		kinds, errs = append(kinds, k), append(errs, err)
@@ -84,7 +84,8 @@ func jobKinds(f jobsFlags, b backends, db *postgres.DB, log *slog.Logger) (kinds
 	}, func(ctx context.Context, a releaseArgs, p job.Progress) (any, error) {
 		return makeRelease(ctx, a, b, db, log, p)
 	}))
-	return kinds, errors.Join(errs...)
+	replays, err := newReplayer(b, db, maps, log).Kinds()
+	return append(kinds, replays...), errors.Join(append(errs, err)...)
 }
 
 // jobsCmd carries jobs out, as a service of its own; it listens for health and metrics only.
@@ -120,11 +121,15 @@ func (c *jobsCmd) Run(ctx context.Context, logs *logFlags) error {
 	if name == "" {
 		name = processName("jobs")
 	}
-	j, err := newJobs(c.jobsFlags, name, b, db, log, reg)
+	maps := newRoads(b.objects, log)
+	if err := maps.refresh(ctx); err != nil {
+		return err
+	}
+	j, err := newJobs(c.jobsFlags, name, b, db, maps, log, reg)
 	if err != nil {
 		return err
 	}
 	health := service.NewHealth()
 	health.Add("database", db.Ping)
-	return serve(ctx, c.serverFlags, service.Deps{Logger: log, Gatherer: reg, Health: health, Handler: noRoutes()}, beside(j.Run))
+	return serve(ctx, c.serverFlags, service.Deps{Logger: log, Gatherer: reg, Health: health, Handler: noRoutes()}, beside(maps.run), beside(j.Run))
 }

@@ -63,7 +63,7 @@ func (c *managementCmd) Run(ctx context.Context, logs *logFlags) error {
 	if err != nil {
 		return err
 	}
-	j, err := newJobs(jobsFlags{}, "", b, db, log, reg)
+	j, err := newJobs(jobsFlags{}, "", b, db, maps, log, reg)
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 	health.Add("queue", func(context.Context) error { return e.nats.Healthy() })
 
 	deps := service.Deps{Handler: noRoutes(), Logger: log, Gatherer: reg, Health: health}
-	j, err := newJobs(c.jobsFlags, "up", e.backends, db, log, reg)
+	j, err := newJobs(c.jobsFlags, "up", e.backends, db, maps, log, reg)
 	if err != nil {
 		return err
 	}

@@ -92,14 +92,12 @@ func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *ro
 			}
 			return tx, nil
 		},
-		NewMatcher: func() worker.Matcher { return match.New(maps) },
-		NewCollectors: func() []learn.Collector {
-			return []learn.Collector{hazard.New(maps), limit.New(maps), maperror.New(maps)}
-		},
-		Posted:     posted,
-		MapVersion: maps.Version,
-		Logger:     log,
-		Registerer: reg,
+		NewMatcher:    newMatcher(maps),
+		NewCollectors: newCollectors(maps),
+		Posted:        posted,
+		MapVersion:    maps.Version,
+		Logger:        log,
+		Registerer:    reg,
 	})
 	if err != nil {
 		return nil, err
@@ -116,6 +114,18 @@ func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *ro
 		db:          db,
 		log:         log,
 	}, nil
+}
+
+// newMatcher makes matchers on the map in use.
+func newMatcher(maps *roads) func() worker.Matcher {
+	return func() worker.Matcher { return match.New(maps) }
+}
+
+// newCollectors makes all learners.
+func newCollectors(maps *roads) func() []learn.Collector {
+	return func() []learn.Collector {
+		return []learn.Collector{hazard.New(maps), limit.New(maps), maperror.New(maps)}
+	}
 }
 
 // outboxGather is how often the outbox of what is projected seldom is summed up.

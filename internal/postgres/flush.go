@@ -41,7 +41,8 @@ func (db *DB) BeginFlush(ctx context.Context) (*Flush, error) {
 		return nil, wrap("begin flush", err)
 	}
 	f := &Flush{conn: conn, tx: tx, slot: db.currentSlot(), copy: copier{buf: takeBuffer()}}
-	err = tx.QueryRow(ctx, "SELECT nextval(pg_get_serial_sequence('manifest', 'id'))").Scan(&f.id)
+	// In one trip: the lock that all flushes share keeps them out while a replay is swapped (SwapReplay).
+	err = tx.QueryRow(ctx, "SELECT pg_advisory_xact_lock_shared($1), nextval(pg_get_serial_sequence('manifest', 'id'))", int64(lockFlush)).Scan(nil, &f.id)
 	if err != nil {
 		f.Rollback(ctx)
 		return nil, wrap("begin flush", err)

@@ -66,7 +66,10 @@ func (db *DB) foldSlot(ctx context.Context, slot int, now time.Time, s *foldStat
 		merge mergeSlot
 	}{
 		{"segment_speed_delta", func(ctx context.Context, tx pgx.Tx, table string) (deltas, written int, err error) {
-			return foldSpeeds(ctx, tx, table, now)
+			if deltas, written, err = foldSpeeds(ctx, tx, table); err != nil || deltas == 0 {
+				return deltas, written, err
+			}
+			return deltas, written, foldLive(ctx, tx, table, now)
 		}},
 		{"sensor_health_delta", foldHealth},
 		{"evidence_delta", foldEvidence},

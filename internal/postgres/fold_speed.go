@@ -18,9 +18,8 @@ type speedKey struct {
 	edge     uint64
 }
 
-// foldSpeeds merges a slot's minutes into the buckets of segment_speed and the days of edge_day, and
-// those that are live into live_speed.
-func foldSpeeds(ctx context.Context, tx pgx.Tx, table string, now time.Time) (deltas, written int, err error) {
+// foldSpeeds merges a slot's minutes into the buckets of segment_speed and the days of edge_day.
+func foldSpeeds(ctx context.Context, tx pgx.Tx, table string) (deltas, written int, err error) {
 	sums := map[speedKey]*learn.Speed{}
 	add := func(r *rawSpeed) error {
 		deltas++
@@ -44,10 +43,7 @@ func foldSpeeds(ctx context.Context, tx pgx.Tx, table string, now time.Time) (de
 	if written, err = storeSpeeds(ctx, tx, "segment_speed", sums); err != nil {
 		return 0, 0, err
 	}
-	if err := foldDays(ctx, tx, table); err != nil {
-		return 0, 0, err
-	}
-	return deltas, written, foldLive(ctx, tx, table, now)
+	return deltas, written, foldDays(ctx, tx, table)
 }
 
 // storeSpeeds writes rows of segment_speed, or of a table like it, in place of those that are there.

@@ -21,6 +21,8 @@ const (
 	lockHazards
 	lockRedrive
 	lockRiver
+	lockFlush
+	lockReplay
 )
 
 // errLeadLost is the cause of the context's end when leadership was lost.

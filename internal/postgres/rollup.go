@@ -43,27 +43,33 @@ func (db *DB) rollUpDay(ctx context.Context, d time.Time) (n int, err error) {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(lockFold)); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT e.edge FROM edge_day e LEFT JOIN speed_day s ON s.bucket = $1 AND s.edge = e.edge
-			WHERE e.day = $1 AND e.n IS DISTINCT FROM s.n ORDER BY e.edge LIMIT $2`, d, rollUpSegments)
-		if err != nil {
-			return err
-		}
-		edges, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-		if n = len(edges); err != nil || n == 0 {
-			return err
-		}
-		sums := make(map[speedKey]*learn.Speed, n)
-		const base = `SELECT s.bucket, s.edge, s.n, s.sum_cmps, s.v0, s.v1, s.bins FROM segment_speed s
-			WHERE s.bucket >= $1 AND s.bucket < $2 AND s.edge + 0 = ANY ($3)` // + 0: else the index is gone through once a segment
-		err = readSpeeds(ctx, tx.Conn(), base, []any{d, d.Add(day), edges}, func(r *rawSpeed) error {
-			r.key.bucketMS = d.UnixMilli()
-			return r.mergeInto(sums)
-		})
-		if err != nil {
-			return err
-		}
-		_, err = storeSpeeds(ctx, tx, "speed_day", sums)
+		n, err = rollUp(ctx, tx, d)
 		return err
 	})
+	return n, err
+}
+
+// rollUp is rollUpDay in a transaction in which nobody else changes the speeds.
+func rollUp(ctx context.Context, tx pgx.Tx, d time.Time) (n int, err error) {
+	rows, err := tx.Query(ctx, `SELECT e.edge FROM edge_day e LEFT JOIN speed_day s ON s.bucket = $1 AND s.edge = e.edge
+		WHERE e.day = $1 AND e.n IS DISTINCT FROM s.n ORDER BY e.edge LIMIT $2`, d, rollUpSegments)
+	if err != nil {
+		return 0, err
+	}
+	edges, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if n = len(edges); err != nil || n == 0 {
+		return n, err
+	}
+	sums := make(map[speedKey]*learn.Speed, n)
+	const base = `SELECT s.bucket, s.edge, s.n, s.sum_cmps, s.v0, s.v1, s.bins FROM segment_speed s
+		WHERE s.bucket >= $1 AND s.bucket < $2 AND s.edge + 0 = ANY ($3)` // + 0: else the index is gone through once a segment
+	err = readSpeeds(ctx, tx.Conn(), base, []any{d, d.Add(day), edges}, func(r *rawSpeed) error {
+		r.key.bucketMS = d.UnixMilli()
+		return r.mergeInto(sums)
+	})
+	if err != nil {
+		return 0, err
+	}
+	_, err = storeSpeeds(ctx, tx, "speed_day", sums)
 	return n, err
 }

@@ -71,6 +71,9 @@ func (s *EvidenceSet) Rows() []Evidence {
 	return s.list
 }
 
+// Len is the number of rows.
+func (s *EvidenceSet) Len() int { return len(s.list) }
+
 // Reset empties the set.
 func (s *EvidenceSet) Reset() {
 	clear(s.at)

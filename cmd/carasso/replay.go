@@ -1,0 +1,24 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/carasso/carasso/internal/postgres"
+	"github.com/carasso/carasso/telemetry/ledger"
+	"github.com/carasso/carasso/worker"
+)
+
+// newReplayer wires replays of the archive: with what workers match and learn with.
+func newReplayer(b backends, db *postgres.DB, maps *roads, log *slog.Logger) *worker.Replayer {
+	return worker.NewReplayer(worker.ReplayDeps{
+		Store: db, Objects: b.objects, NewMatcher: newMatcher(maps), NewCollectors: newCollectors(maps), MapVersion: maps.Version, K: kAnonymity, Logger: log,
+		Begin: func(ctx context.Context, r ledger.Replay) (worker.ReplayTx, error) {
+			tx, err := db.BeginReplayTx(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			return tx, nil
+		},
+	})
+}
