@@ -1,16 +1,12 @@
 package worker
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
-
-	"github.com/parquet-go/parquet-go"
 
 	"github.com/carasso/carasso/internal/job"
 	"github.com/carasso/carasso/mapdata/road"
@@ -223,27 +219,15 @@ func compactedKey(hour, now time.Time) string {
 
 // load appends an archive object's batches with their matched edges.
 func (w *work) load(object []byte) error {
-	file, err := parquet.OpenFile(bytes.NewReader(object), int64(len(object)))
-	if err != nil {
-		return fmt.Errorf("read archive: %w", err)
-	}
-	reader := parquet.NewGenericReader[ArchiveRow](file)
-	rows := make([]ArchiveRow, 64)
-	for {
-		n, err := reader.Read(rows)
-		for i := range rows[:n] {
+	return eachRows(object, func(rows []ArchiveRow) error {
+		for i := range rows {
 			w.addRow(&rows[i])
-			rows[i] = ArchiveRow{}
 		}
-		if errors.Is(err, io.EOF) {
-			return reader.Close()
-		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("read archive: %w", err), reader.Close())
-		}
-	}
+		return nil
+	})
 }
 
+// addRow appends an archived batch, as one that is new.
 func (w *work) addRow(r *ArchiveRow) {
 	b := batch{
 		claim: r.Claim, vehicle: r.Vehicle, tripKey: r.TripKey, elapsed: r.TripElapsedS, final: r.TripFinal, leadIn: r.LeadIn, fresh: true,

@@ -289,8 +289,9 @@ func (p *replayRun) add(ctx context.Context, rows []ArchiveRow) error {
 	w.truncate(mark{})
 	w.envelopes = w.envelopes[:0]
 	for i := range rows {
-		w.take(&rows[i])
+		w.addRow(&rows[i])
 	}
+	w.edges = w.edges[:0] // those of another map, perhaps
 	if err := p.prepare.matchBatches(ctx, w, 0); err != nil {
 		return err
 	}
