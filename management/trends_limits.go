@@ -12,7 +12,7 @@ import (
 type limitTrendDoc struct {
 	From       time.Time              `json:"from"`
 	To         time.Time              `json:"to"`
-	Changes    []pastChangeDoc       `json:"changes"`
+	Changes    []pastChangeDoc        `json:"changes"`
 	Classes    map[string]*limitCount `json:"page_by_class"`
 	NextCursor string                 `json:"next_cursor,omitempty"`
 }

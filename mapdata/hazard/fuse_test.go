@@ -84,8 +84,13 @@ func TestFuse(t *testing.T) {
 		{"stays into the next minute with lights alone", votes{vote(0, telemetry.Accident, Strong, 1), vote(1, warningLights, SignalAlone, 1, 2)}, []learn.Pass{passed(0, 1), passed(1, 1, 2)}, 1, []telemetry.Hazard{telemetry.Accident}},
 		{"comes back and has less to say", votes{vote(0, slip, Strong, 1), vote(5, slip, EventAlone, 1), vote(5, slip, SignalAlone, 2)}, []learn.Pass{passed(0, 1), passed(5, 1, 2)}, 5, nil},
 		{"old false alarms of another name don't take the lights", votes{vote(0, telemetry.Obstacle, EventAlone, 20, 21), vote(40, telemetry.Accident, Strong, 1), vote(40, warningLights, SignalAlone, 2)}, nil, 40, []telemetry.Hazard{telemetry.Accident}},
-		{"again, amid clean passes, soon after it ended", votes{vote(0, telemetry.Accident, Strong, 1, 2, 3, 4), vote(5, telemetry.Accident, Strong, 30, 31)},
-			[]learn.Pass{passed(1, 5, 6), passed(2, 8, 9), passed(3, 10, 11), passed(4, 12, 13), passed(5, 14, 15, 16, 17, 18)}, 5, []telemetry.Hazard{telemetry.Accident}},
+		{
+			"again, amid clean passes, soon after it ended",
+			votes{vote(0, telemetry.Accident, Strong, 1, 2, 3, 4), vote(5, telemetry.Accident, Strong, 30, 31)},
+			[]learn.Pass{passed(1, 5, 6), passed(2, 8, 9), passed(3, 10, 11), passed(4, 12, 13), passed(5, 14, 15, 16, 17, 18)},
+			5,
+			[]telemetry.Hazard{telemetry.Accident},
+		},
 		{"codes of a newer version", votes{vote(0, 60, Strong, 1, 2, 3)}, nil, 0, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
