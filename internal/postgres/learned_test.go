@@ -63,11 +63,16 @@ func TestHazardsAreFollowed(t *testing.T) {
 	if diff := cmp.Diff([]hazard.Hazard{slippery}, active); diff != "" {
 		t.Errorf("active in the end (-want +got):\n%s", diff)
 	}
-	if _, err := db.at(time.Now().Add(8 * day)).deleteExpired(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if n := count(t, db, "SELECT count(*) FROM hazard"); n != 1 {
-		t.Errorf("%d hazards after retention, want the active one", n)
+	for _, at := range []struct {
+		after time.Duration
+		want  int64 // the active one stays
+	}{{DefaultRetention.History - day, 2}, {DefaultRetention.History + day, 1}} {
+		if _, err := db.at(time.Now().Add(at.after)).deleteExpired(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(t, db, "SELECT count(*) FROM hazard"); n != at.want {
+			t.Errorf("%d hazards after %v, want %d", n, at.after, at.want)
+		}
 	}
 }
 
