@@ -3,6 +3,7 @@ package datex
 import (
 	"encoding/xml"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/carasso/carasso/telemetry"
@@ -74,7 +75,7 @@ func newSituation(p *Publisher, s *Situation) (situation, error) {
 	}
 	changed := timestamp(s.ChangedAt)
 	r := record{
-		Type: "sit:" + m.class, ID: id + "_1", Version: fmt.Sprint(s.Seq),
+		Type: "sit:" + m.class, ID: id + "_1", Version: strconv.FormatInt(s.Seq, 10),
 		Created: timestamp(s.FirstAt), Observed: timestamp(time.UnixMilli(s.UpdatedMS)), Versioned: changed,
 		Occurrence: occurrence(s), Severity: m.severity, Safety: m.safety,
 		Source:   source{Identification: p.Identifier, Type: "vehicleProbeMeasurement", Reliable: true},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -168,9 +169,7 @@ func (s schema) sequence(kind string) (children []child, attrs map[string]child)
 	attrs = map[string]child{}
 	for ; kind != ""; kind = s.types[kind].base {
 		children = slices.Concat(s.types[kind].children, children)
-		for k, a := range s.types[kind].attrs {
-			attrs[k] = a
-		}
+		maps.Copy(attrs, s.types[kind].attrs)
 	}
 	return children, attrs
 }
