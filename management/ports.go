@@ -43,8 +43,9 @@ type Store interface {
 	// and is returned.
 	// It wraps learn.ErrTooMuch if there are too many cells.
 	SpeedCells(ctx context.Context, q learn.CellQuery, each func(c *learn.SpeedCell) error) error
-	// StoredSpeeds sums the segments of tiles of zoom 14 over some 5-minute buckets (starts, ms since the epoch) of the past.
-	StoredSpeeds(ctx context.Context, tiles []uint32, bucketsMS []int64, each func(edge uint64, s learn.SpeedSum)) error
+	// TypicalSpeeds tells what is usual on the segments of tiles of zoom 14 in the 5-minute slot of the week that a time (ms since the
+	// epoch) falls into, by the profiles and what is not in them yet of weeks before, in no order.
+	TypicalSpeeds(ctx context.Context, tiles []uint32, atMS int64, weeks int, each func(edge uint64, t learn.Typical)) error
 	// LimitHistory lists up to most changes of limits in [from, to) on directed segments in one of the half-open ranges of ids, with
 	// ids above after, lowest first.
 	LimitHistory(ctx context.Context, from, to time.Time, ranges [][2]uint64, after uint64, most int) ([]limit.PastChange, error)

@@ -23,11 +23,8 @@ type historyDoc struct {
 	Edges map[string][]*float64 `json:"edges"`
 }
 
-// How the typical speed of a slot is made: as the speeds layer of the map makes it.
-const (
-	typicalWeeks      = 4
-	typicalNeighbours = 1
-)
+// typicalWeeks is how far back the typical speed looks for what is not in the profiles yet: as far as the speeds layer of the map does.
+const typicalWeeks = 4
 
 func (s *Server) getSegmentHistory(r *http.Request) (any, error) {
 	p := newParams(r.URL.RawQuery, "bbox", "at", "typical")
@@ -77,10 +74,9 @@ func (s *Server) addTypical(ctx context.Context, d *historyDoc, area *trendArea,
 	for e, v := range d.Edges {
 		d.Edges[e] = append(v, nil)
 	}
-	buckets := learn.TypicalBuckets(at.UnixMilli(), typicalWeeks, typicalNeighbours)
-	return s.deps.Store.StoredSpeeds(ctx, quadkeys(area.region.Bounds()), buckets, func(edge uint64, sum learn.SpeedSum) {
-		if v := d.Edges[strconv.FormatUint(edge, 10)]; v != nil && sum.Vehicles.AtLeast() >= s.cfg.K {
-			v[3] = kmh(sum.MeanKMH())
+	return s.deps.Store.TypicalSpeeds(ctx, quadkeys(area.region.Bounds()), at.UnixMilli(), typicalWeeks, func(edge uint64, t learn.Typical) {
+		if v := d.Edges[strconv.FormatUint(edge, 10)]; v != nil && t.Publishable(s.cfg.K) {
+			v[3] = kmh(t.KMH)
 		}
 	})
 }

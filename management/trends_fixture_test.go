@@ -85,11 +85,11 @@ func (s *fakeStore) SensorHealth(_ context.Context, q learn.HealthQuery) ([]lear
 	return out, s.look()
 }
 
-// StoredSpeeds is what SpeedCells has, a tenth faster.
-func (s *fakeStore) StoredSpeeds(_ context.Context, tiles []uint32, _ []int64, each func(uint64, learn.SpeedSum)) error {
+// TypicalSpeeds are what SpeedCells has, a tenth faster.
+func (s *fakeStore) TypicalSpeeds(_ context.Context, tiles []uint32, _ int64, _ int, each func(uint64, learn.Typical)) error {
 	for e := range s.town.edges() {
 		if slices.Contains(tiles, e.Quadkey()) {
-			each(uint64(e), learn.SpeedSum{N: 100, SumCMPS: int64(100 * 1.1 * s.town.speeds[e] / learn.CMPSToKMH), Vehicles: vehicles(9)})
+			each(uint64(e), learn.Typical{KMH: 1.1 * s.town.speeds[e], Vehicles: 9})
 		}
 	}
 	return s.look()

@@ -127,9 +127,10 @@ type SpeedStore interface {
 	// LiveSpeeds sums the directed segments of z14 tiles over the minutes that start from since to
 	// until, and from recent to until.
 	LiveSpeeds(ctx context.Context, tiles []uint32, since, recent, until time.Time, each func(learn.LiveSpeed)) error
-	// StoredSpeeds sums them over some 5-minute buckets (starts, ms since the epoch) of the past,
-	// StoredHistograms with the histograms; s is valid during the call.
-	StoredSpeeds(ctx context.Context, tiles []uint32, bucketsMS []int64, each func(edge uint64, s learn.SpeedSum)) error
+	// TypicalSpeeds tells what is usual on them in the 5-minute slot of the week that a time (ms since the epoch) falls into, by
+	// the profiles and what is not in them yet of weeks before, in no order.
+	TypicalSpeeds(ctx context.Context, tiles []uint32, atMS int64, weeks int, each func(edge uint64, t learn.Typical)) error
+	// StoredHistograms sums them over some 5-minute buckets (starts, ms since the epoch) of the past; s is valid during the call.
 	StoredHistograms(ctx context.Context, tiles []uint32, bucketsMS []int64, each func(edge uint64, s *learn.Speed)) error
 }
 

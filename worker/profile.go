@@ -50,12 +50,11 @@ func (u usual) speed() tile.Speed {
 
 // What a pass reads at most, and how much of the past.
 const (
-	slotTiles      = 256 // tiles whose typical speeds are read
-	freeTiles      = 4   // tiles whose free flow is read: a hundred times as many buckets
-	freeDays       = 14
-	freeEvery      = 12 * time.Hour
-	slotNeighbours = 1
-	lateBuckets    = 4 // of today, for percentiles
+	slotTiles   = 256 // tiles whose typical speeds are read
+	freeTiles   = 4   // tiles whose free flow is read: a hundred times as many buckets
+	freeDays    = 14
+	freeEvery   = 12 * time.Hour
+	lateBuckets = 4 // of today, for percentiles
 )
 
 // read brings the profiles of tiles up to date, as far as a pass may.
@@ -98,9 +97,9 @@ func (p *profiles) readSlot(ctx context.Context, quadkeys []uint32, slot int64) 
 		t.slotMS = slot
 		t.forget()
 	}
-	err := p.store.StoredSpeeds(ctx, quadkeys, learn.TypicalBuckets(slot, p.weeks, slotNeighbours), func(edge uint64, s learn.SpeedSum) {
-		if s.Vehicles.AtLeast() >= p.k {
-			p.set(edge, func(u *usual) { u.typical = float32(s.MeanKMH()) })
+	err := p.store.TypicalSpeeds(ctx, quadkeys, slot, p.weeks, func(edge uint64, t learn.Typical) {
+		if t.Publishable(p.k) {
+			p.set(edge, func(u *usual) { u.typical = float32(t.KMH) })
 		}
 	})
 	if err != nil {

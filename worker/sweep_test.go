@@ -48,7 +48,7 @@ type counted struct {
 	read map[uint32]int
 }
 
-func (c *counted) StoredSpeeds(_ context.Context, tiles []uint32, _ []int64, _ func(uint64, learn.SpeedSum)) error {
+func (c *counted) TypicalSpeeds(_ context.Context, tiles []uint32, _ int64, _ int, _ func(uint64, learn.Typical)) error {
 	for _, q := range tiles {
 		c.read[q]++
 	}

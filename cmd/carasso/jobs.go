@@ -65,6 +65,13 @@ func jobKinds(f jobsFlags, b backends, db *postgres.DB, maps *roads, log *slog.L
 		written, err := db.AddUpDays(ctx)
 		return map[string]int64{"segments_written": written}, err
 	}))
+	add(job.Define(job.Spec{
+		Name: "profiles", Description: "Adds each day that nothing late can change any more to the typical speeds of the week, where it outlives the five minutes.",
+		Schedule: job.Schedule{Every: 24 * time.Hour, At: time.Hour}, Timeout: 6 * time.Hour,
+	}, func(ctx context.Context, _ job.None, p job.Progress) (any, error) {
+		days, segments, err := db.AddTypicalDays(ctx, p.Set)
+		return map[string]int64{"days_added": days, "segments_written": segments}, err
+	}))
 	compactor := worker.NewCompactor(worker.CompactorConfig{}, db, b.objects, log)
 	add(job.Define(job.Spec{
 		Name: "compaction", Description: "Puts the small objects of each hour of the raw archive together: fewer requests for readers, a third fewer bytes.",

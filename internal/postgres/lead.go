@@ -23,6 +23,7 @@ const (
 	lockRiver
 	lockFlush
 	lockReplay
+	lockTypical
 )
 
 // errLeadLost is the cause of the context's end when leadership was lost.

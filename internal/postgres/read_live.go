@@ -192,38 +192,10 @@ func storedArgs(tiles []uint32, bucketsMS []int64) []any {
 	return []any{quadkeys(tiles), buckets, lo, hi}
 }
 
-const storedSums = `SELECT edge, sum(n)::bigint, sum(sum_cmps)::bigint, bit_or(v0), bit_or(v1) ` + storedRows + `
-	GROUP BY edge, (s.bucket AT TIME ZONE 'UTC')::date ORDER BY edge`
-
-// StoredSpeeds sums the folded speeds of all directed segments of z14 tiles over the given buckets
-// (starts, ms since the epoch), by edge.
-func (db *DB) StoredSpeeds(ctx context.Context, tiles []uint32, bucketsMS []int64, each func(edge uint64, s learn.SpeedSum)) error {
-	rows, err := db.pool.Query(ctx, storedSums, storedArgs(tiles, bucketsMS)...)
-	if err != nil {
-		return wrap("read stored speeds", err)
-	}
-	var edge, of, v0, v1 int64
-	var day, sofar learn.SpeedSum
-	_, err = pgx.ForEachRow(rows, []any{&edge, &day.N, &day.SumCMPS, &v0, &v1}, func() error {
-		day.Vehicles = learn.Vehicles{uint64(v0), uint64(v1)}
-		if edge != of && sofar.N > 0 {
-			each(uint64(of), sofar)
-			sofar = learn.SpeedSum{}
-		}
-		of = edge
-		sofar.AddDay(day)
-		return nil
-	})
-	if err == nil && sofar.N > 0 {
-		each(uint64(of), sofar)
-	}
-	return wrap("read stored speeds", err)
-}
-
 const storedHistograms = `SELECT s.bucket, s.edge, s.n, s.sum_cmps, s.v0, s.v1, s.bins ` + storedRows + ` ORDER BY s.edge, s.bucket`
 
-// StoredHistograms is StoredSpeeds with the histograms of speeds; s is valid during the call. Its
-// Vehicles are those of the fullest day.
+// StoredHistograms sums the folded speeds of all directed segments of z14 tiles over the given buckets
+// (starts, ms since the epoch), by edge; s is valid during the call. Its Vehicles are those of the fullest day.
 func (db *DB) StoredHistograms(ctx context.Context, tiles []uint32, bucketsMS []int64, each func(edge uint64, s *learn.Speed)) error {
 	conn, err := db.pool.Acquire(ctx)
 	if err != nil {

@@ -51,9 +51,12 @@ func QuietBuckets(nowMS int64, lonE7 int32, days int) []int64 {
 
 // Typical is what is usual on a directed segment at some time of the week.
 type Typical struct {
-	KMH      float64
-	Vehicles int // distinct vehicles of the fullest day, a lower bound of all
+	KMH      float64 // mean, older days weighing less, see DecayedWeight
+	Vehicles int     // distinct vehicles of the fullest day, a lower bound of all
 }
+
+// Publishable tells whether at least k distinct vehicles are behind it.
+func (t Typical) Publishable(k int) bool { return t.Vehicles >= k }
 
 // minFreeSamples is how many samples a free-flow speed needs: fewer say more of a driver than
 // of the road.
