@@ -44,7 +44,7 @@ func meaningOf(h telemetry.Hazard) (meaning, bool) {
 	return meaning{}, false
 }
 
-// Bounds of probabilityOfOccurrence, as the data dictionary has them.
+// Bounds of probabilityOfOccurrence: our own.
 const (
 	certainFrom  = 0.99
 	probableFrom = 0.7
