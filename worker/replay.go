@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/carasso/carasso/internal/job"
@@ -114,7 +115,7 @@ func (p *Replayer) Build(ctx context.Context, from, to time.Time, progress job.P
 		return rep, fmt.Errorf("replay %d: %w", r.ID, err)
 	}
 	p.d.OnStep(ReplayDiff)
-	rep = ReplayReport{Replay: fmt.Sprint(r.ID), Batches: run.batches, Samples: run.samples}
+	rep = ReplayReport{Replay: strconv.FormatInt(r.ID, 10), Batches: run.batches, Samples: run.samples}
 	if rep.Diff, err = p.d.Store.DiffReplay(ctx, r, p.d.K); err != nil {
 		return rep, fmt.Errorf("replay %d: %w", r.ID, err)
 	}
@@ -188,7 +189,7 @@ func (p *replayRun) catchUp(ctx context.Context, progress job.Progress) error {
 		if err != nil {
 			return err
 		}
-		progress.Set(done, all, "replay "+fmt.Sprint(p.r.ID))
+		progress.Set(done, all, "replay "+strconv.FormatInt(p.r.ID, 10))
 		if len(objects) == 0 {
 			return nil
 		}

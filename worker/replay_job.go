@@ -89,7 +89,7 @@ func (p *Replayer) Kinds() ([]job.Kind, error) {
 		if errors.Is(err, ledger.ErrNoReplay) || errors.Is(err, ledger.ErrReplayState) || errors.Is(err, ledger.ErrReplayMap) {
 			return nil, &job.ArgsError{Pointer: "/replay", Detail: err.Error()}
 		}
-		return ReplayStanding{fmt.Sprint(r.ID), r.State}, err
+		return ReplayStanding{strconv.FormatInt(r.ID, 10), r.State}, err
 	}
 	swap, err2 := job.Define(job.Spec{
 		Name: "replay-swap", Timeout: 6 * time.Hour,

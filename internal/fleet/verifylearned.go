@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -162,13 +163,20 @@ func (s *Simulation) checkLimits(found, before map[uint64]learnedLimit) Check {
 	}
 	c := Check{
 		What: "limits learned since the start: right", Expected: fmt.Sprintf("≥ %.0f %%", limitsRight*100), Found: fmt.Sprintf("%.2f %% of %d", ratio(int64(right), int64(told))*100, told),
-		OK:   told < leastLearned || ratio(int64(right), int64(told)) >= limitsRight,
+		OK:   told < leastLearned || plausible(right, told, limitsRight),
 		Note: fmt.Sprintf("of %d that differ from the map's, %d are right", differ, differRight),
 	}
 	if told < leastLearned {
 		c.Note = fmt.Sprintf("too few to be judged; %d differ from the map's", differ)
 	}
 	return c
+}
+
+// plausible reports whether right of told may be a sample of a population of which the share is right:
+// it lies at most two standard deviations of the binomial distribution below.
+func plausible(right, told int, share float64) bool {
+	n := float64(told)
+	return float64(right) >= n*share-2*math.Sqrt(n*share*(1-share))
 }
 
 // checkHazards compares the hazards that began during the run with what was there.
@@ -190,7 +198,7 @@ func (s *Simulation) checkHazards(found []learnedHazard, since time.Time) Check 
 	}
 	c := Check{
 		What: "hazards begun since the start: in place", Expected: fmt.Sprintf("≥ %.0f %%", hazardsRight*100), Found: fmt.Sprintf("%.1f %% of %d", ratio(int64(right), int64(told))*100, told),
-		OK: told < leastLearned || ratio(int64(right), int64(told)) >= hazardsRight, Note: "where one of any kind was, on the road or one that touches it, or everywhere",
+		OK: told < leastLearned || plausible(right, told, hazardsRight), Note: "where one of any kind was, on the road or one that touches it, or everywhere",
 	}
 	if told < leastLearned {
 		c.Note = "too few to be judged"

@@ -126,4 +126,4 @@ func Summarize(ctx context.Context, r livedoc.Reader, now time.Time, silence tim
 	return s, nil
 }
 
-func roundUp(d, to time.Duration) time.Duration { return (d + to - 1) / to * to }
+func roundUp(d, to time.Duration) time.Duration { return (d + to - 1).Truncate(to) }
