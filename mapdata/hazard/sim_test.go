@@ -35,7 +35,7 @@ func TestPublishedAndGone(t *testing.T) {
 		{telemetry.ExceptionalWeather, 3, 0.99, false},
 		{telemetry.HardBraking, 3, 0.96, false},       // takes three, of which two look like one in the bitmap at 2.3 %
 		{telemetry.ReducedVisibility, 3, 0.75, false}, // a third of the models has no fog light
-		{telemetry.RoadWorks, 3, 0.95, false},         // cameras miss a sign in twelve
+		{telemetry.RoadWorks, 3, 0.93, false},         // cameras miss a sign in twelve: three cars that read none are too few
 		{telemetry.RoadWorks, 20, 0.50, true},         // events only
 	} {
 		name := tt.h.String()
