@@ -43,6 +43,11 @@ type Store interface {
 	// and is returned.
 	// It wraps learn.ErrTooMuch if there are too many cells.
 	SpeedCells(ctx context.Context, q learn.CellQuery, each func(c *learn.SpeedCell) error) error
+	// Freshness tells for each directed segment since when, in ms since the epoch, k distinct vehicles drove on it: to five minutes within the
+	// last 24 hours of the range, by UTC day before. Segments with fewer are left out. It wraps learn.ErrTooMuch if there are too many.
+	Freshness(ctx context.Context, q learn.FreshnessQuery, each func(edge uint64, sinceMS int64)) error
+	// SampleTime is what a sample with a speed stands for in time, on average over the fleet in [from, to); ok is false if nothing tells.
+	SampleTime(ctx context.Context, from, to time.Time) (t time.Duration, ok bool, err error)
 	// TypicalSpeeds tells what is usual on the segments of tiles of zoom 14 in the 5-minute slot of the week that a time (ms since the
 	// epoch) falls into, by the profiles and what is not in them yet of weeks before, in no order.
 	TypicalSpeeds(ctx context.Context, tiles []uint32, atMS int64, weeks int, each func(edge uint64, t learn.Typical)) error

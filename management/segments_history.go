@@ -2,7 +2,6 @@ package management
 
 import (
 	"context"
-	"errors"
 	"math"
 	"net/http"
 	"strconv"
@@ -46,10 +45,7 @@ func (s *Server) getSegmentHistory(r *http.Request) (any, error) {
 		}
 		return s.addTypical(ctx, &doc, &area, at)
 	})
-	if errors.Is(err, learn.ErrTooMuch) {
-		err = errTooManyGroups()
-	}
-	return doc, err
+	return doc, tooMuch(err)
 }
 
 func (d *historyDoc) add(ctx context.Context, s *Server, book *roadBook, c *learn.SpeedCell) error {

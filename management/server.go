@@ -57,6 +57,7 @@ type Server struct {
 	sent     atomic.Int64 // bytes answered
 	vehicles *sharedBy[time.Duration, vehiclestatus.Summary]
 	streets  *streetIndex
+	extents  *sharedBy[string, extents] // of the whole map, by its version
 	heavy    chan struct{}
 	streams  chan struct{}
 	drained  chan struct{}
@@ -92,6 +93,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		today:    newShared[dayReport](),
 		counted:  newShared[counted](),
 		vehicles: newSharedBy[time.Duration, vehiclestatus.Summary](maxSilences),
+		extents:  newSharedBy[string, extents](2),
 		streets:  newStreetIndex(deps.Roads, cfg.StreetBytes),
 		heavy:    make(chan struct{}, cfg.HeavyQueries),
 		streams:  make(chan struct{}, cfg.MaxStreams),

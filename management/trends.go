@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ func (s *Server) trendRoutes(r chi.Router) {
 	r.Post("/v1/trends/speeds", s.getSpeedTrend)
 	r.Get("/v1/trends/limits", s.tagged(s.getLimitTrend))
 	r.Get("/v1/trends/hazards", s.tagged(s.getHazardTrend))
+	r.Get("/v1/trends/coverage", s.tagged(s.getCoverageTrend))
 	r.Get("/v1/trends/fleet", s.tagged(s.getFleetTrend))
 	r.Get("/v1/segments/history", s.tagged(s.getSegmentHistory))
 	r.Get("/v1/segments/{edge}/profile", s.tagged(s.getSegmentProfile))
@@ -39,10 +41,33 @@ type trendTime struct {
 	zone     *time.Location
 }
 
+// trendHead is what every trend by time tells of the question.
+type trendHead struct {
+	From       time.Time  `json:"from"`
+	To         time.Time  `json:"to"`
+	GroupBy    []string   `json:"group_by"`
+	Resolution learn.Step `json:"resolution,omitempty"`
+	TimeZone   string     `json:"time_zone"`
+}
+
+// withheld tells what is not told: groups of fewer than K vehicles.
+type withheld struct {
+	K          int `json:"k"`
+	Suppressed int `json:"suppressed_count"`
+}
+
+func (t *trendTime) head(names []string) trendHead {
+	h := trendHead{From: t.from, To: t.to, GroupBy: names, TimeZone: t.zone.String()}
+	if t.by == learn.BySteps {
+		h.Resolution = t.step
+	}
+	return h
+}
+
 // trendTime reads from, to, resolution and time_zone. by is taken from group_by.
-func (p *params) trendTime(now time.Time, by learn.TimeBy, longest time.Duration) trendTime {
+func (p *params) trendTime(s *Server, by learn.TimeBy) trendTime {
 	t := trendTime{by: by, zone: p.zone("time_zone")}
-	t.from, t.to = p.period(now, 24*time.Hour, longest)
+	t.from, t.to = p.period(s.deps.Now(), 24*time.Hour, s.cfg.MaxTrendRange)
 	t.step = learn.Step(p.choice("resolution", string(learn.Hours), string(learn.FiveMinutes), string(learn.QuarterHours),
 		string(learn.Days), string(learn.Weeks), string(learn.CalendarMonths)))
 	if _, ok := p.get("resolution"); ok && by != learn.BySteps {
@@ -81,26 +106,29 @@ func (t *trendTime) steps() (starts []int64) {
 	return starts
 }
 
-// groupBy reads group_by: one way to group time and one to group roads, joined by a comma.
-func (p *params) groupBy(fallback string, roads ...string) (by learn.TimeBy, road string, names []string) {
+// groupBy reads group_by: at most one way to group time, and at most most of some other kinds of groups, joined by commas.
+func (p *params) groupBy(fallback string, most int, kinds ...string) (by learn.TimeBy, chosen, names []string) {
 	v, ok := p.get("group_by")
 	if !ok {
 		v = fallback
 	}
-	expected := "one of time, hour_of_day, weekday, or one of " + strings.Join(roads, ", ") + ", or one of each joined by a comma"
 	for name := range strings.SplitSeq(v, ",") {
 		switch t := learn.TimeBy(name); {
 		case (t == learn.BySteps || t == learn.ByHour || t == learn.ByWeekday) && by == learn.WholeRange:
 			by = t
-		case slices.Contains(roads, name) && road == "":
-			road = name
+		case slices.Contains(kinds, name) && !slices.Contains(chosen, name) && len(chosen) < most:
+			chosen = append(chosen, name)
 		default:
+			expected := "one of time, hour_of_day, weekday"
+			if len(kinds) > 0 {
+				expected += ", and " + strconv.Itoa(most) + " of " + strings.Join(kinds, ", ") + ", or less of these, joined by commas"
+			}
 			p.fail("group_by", "is "+quote(v), expected)
-			return by, road, nil
+			return by, nil, nil
 		}
 		names = append(names, name)
 	}
-	return by, road, names
+	return by, chosen, names
 }
 
 // timeKey is what a group says of its time: one of them, by the grouping.

@@ -85,6 +85,22 @@ func (s *fakeStore) SensorHealth(_ context.Context, q learn.HealthQuery) ([]lear
 	return out, s.look()
 }
 
+// Freshness is of a minute to ten days ago, by the segment.
+func (s *fakeStore) Freshness(_ context.Context, q learn.FreshnessQuery, each func(uint64, int64)) error {
+	for e := range s.town.edges() {
+		in := slices.ContainsFunc(q.Ranges, func(r [2]uint64) bool { return uint64(e) >= r[0] && uint64(e) < r[1] })
+		at := q.Until.Add(-time.Minute - time.Duration(e.Segment()%10)*24*time.Hour)
+		if in && !at.Before(q.Since) {
+			each(uint64(e), at.UnixMilli())
+		}
+	}
+	return s.look()
+}
+
+func (s *fakeStore) SampleTime(context.Context, time.Time, time.Time) (time.Duration, bool, error) {
+	return 2 * time.Second, true, s.look()
+}
+
 // TypicalSpeeds are what SpeedCells has, a tenth faster.
 func (s *fakeStore) TypicalSpeeds(_ context.Context, tiles []uint32, _ int64, _ int, each func(uint64, learn.Typical)) error {
 	for e := range s.town.edges() {

@@ -1,22 +1,15 @@
 package management
 
 import (
-	"errors"
 	"net/http"
-	"time"
 
 	"github.com/carasso/carasso/mapdata/learn"
 )
 
 type fleetDoc struct {
-	From       time.Time    `json:"from"`
-	To         time.Time    `json:"to"`
-	GroupBy    []string     `json:"group_by"`
-	Resolution learn.Step   `json:"resolution,omitempty"`
-	TimeZone   string       `json:"time_zone"`
-	K          int          `json:"k"`
-	Suppressed int          `json:"suppressed_count"`
-	Groups     []fleetGroup `json:"groups"`
+	trendHead
+	withheld
+	Groups []fleetGroup `json:"groups"`
 }
 
 // fleetGroup is what the fleet did; null when suppressed.
@@ -31,21 +24,16 @@ type fleetGroup struct {
 
 func (s *Server) getFleetTrend(r *http.Request) (any, error) {
 	p := newParams(r.URL.RawQuery, "from", "to", "group_by", "resolution", "time_zone")
-	by := learn.TimeBy(p.choice("group_by", string(learn.BySteps), string(learn.ByHour), string(learn.ByWeekday)))
-	t := p.trendTime(s.deps.Now(), by, s.cfg.MaxTrendRange)
+	by, _, names := p.groupBy("time", 0)
+	t := p.trendTime(s, by)
 	if err := p.problem(); err != nil {
 		return nil, err
 	}
 	cells, err := s.deps.Store.SensorHealth(r.Context(), learn.HealthQuery{Grouping: t.grouping(), Most: maxHealthCells})
-	if errors.Is(err, learn.ErrTooMuch) {
-		return nil, errTooManyGroups()
-	} else if err != nil {
-		return nil, err
+	if err != nil {
+		return nil, tooMuch(err)
 	}
-	doc := fleetDoc{From: t.from, To: t.to, GroupBy: []string{string(by)}, TimeZone: t.zone.String(), K: s.cfg.K, Groups: []fleetGroup{}}
-	if by == learn.BySteps {
-		doc.Resolution = t.step
-	}
+	doc := fleetDoc{trendHead: t.head(names), withheld: withheld{K: s.cfg.K}, Groups: []fleetGroup{}}
 	for _, g := range s.healthGroups(cells, by, nil) {
 		if g.Suppressed {
 			doc.Suppressed++

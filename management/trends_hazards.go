@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/hazard"
@@ -15,12 +13,8 @@ import (
 )
 
 type hazardTrendDoc struct {
-	From       time.Time     `json:"from"`
-	To         time.Time     `json:"to"`
-	GroupBy    []string      `json:"group_by"`
-	Resolution learn.Step    `json:"resolution,omitempty"`
-	TimeZone   string        `json:"time_zone"`
-	Groups     []hazardGroup `json:"groups"`
+	trendHead
+	Groups []hazardGroup `json:"groups"`
 }
 
 // hazardGroup counts the hazards that began or were active in a group.
@@ -57,8 +51,8 @@ func weatherOf(c telemetry.Hazard) string {
 
 func (s *Server) getHazardTrend(r *http.Request) (any, error) {
 	p := newParams(r.URL.RawQuery, "bbox", "polygon", "from", "to", "group_by", "resolution", "time_zone")
-	by, names := p.hazardGroups()
-	t := p.trendTime(s.deps.Now(), by, s.cfg.MaxTrendRange)
+	by, kinds, names := p.groupBy("category", 4, "category", "class", "tile", "weather")
+	t := p.trendTime(s, by)
 	area := p.trendArea(nil, s.cfg.MaxTiles)
 	if err := p.problem(); err != nil {
 		return nil, err
@@ -71,32 +65,9 @@ func (s *Server) getHazardTrend(r *http.Request) (any, error) {
 	if len(all) > maxPastHazards {
 		return nil, errTooManyGroups()
 	}
-	doc := hazardTrendDoc{From: t.from, To: t.to, GroupBy: names, TimeZone: t.zone.String()}
-	if by == learn.BySteps {
-		doc.Resolution = t.step
-	}
-	doc.Groups, err = s.groupHazards(r.Context(), all, &area, &t, names)
+	doc := hazardTrendDoc{trendHead: t.head(names)}
+	doc.Groups, err = s.groupHazards(r.Context(), all, &area, &t, kinds)
 	return doc, err
-}
-
-// hazardGroups reads group_by: a grouping of time and any of category, class, tile and weather.
-func (p *params) hazardGroups() (by learn.TimeBy, names []string) {
-	v, ok := p.get("group_by")
-	if !ok {
-		v = "category"
-	}
-	for name := range strings.SplitSeq(v, ",") {
-		switch t := learn.TimeBy(name); {
-		case (t == learn.BySteps || t == learn.ByHour || t == learn.ByWeekday) && by == learn.WholeRange:
-			by = t
-		case slices.Contains([]string{"category", "class", "tile", "weather"}, name) && !slices.Contains(names, name):
-		default:
-			p.fail("group_by", "is "+quote(v), "category, class, tile, weather and one of time, hour_of_day, weekday, joined by commas")
-			return by, nil
-		}
-		names = append(names, name)
-	}
-	return by, names
 }
 
 // groupHazards counts hazards in the group of time in which they began, or in the first of the range if that was before.

@@ -2,25 +2,18 @@ package management
 
 import (
 	"cmp"
-	"errors"
 	"math"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/carasso/carasso/management/trend"
 	"github.com/carasso/carasso/mapdata/learn"
 )
 
 type healthDoc struct {
-	From       time.Time         `json:"from"`
-	To         time.Time         `json:"to"`
-	GroupBy    []string          `json:"group_by"`
-	Resolution learn.Step        `json:"resolution,omitempty"`
-	TimeZone   string            `json:"time_zone"`
-	K          int               `json:"k"`
-	Suppressed int               `json:"suppressed_count"`
+	trendHead
+	withheld
 	Groups     []healthGroup     `json:"groups"`
 	Comparison *healthComparison `json:"comparison,omitempty"`
 }
@@ -172,8 +165,8 @@ const maxHealthCells = 50_000
 
 func (s *Server) getSensorHealth(r *http.Request) (any, error) {
 	p := newParams(r.URL.RawQuery, "from", "to", "model", "software", "group_by", "resolution", "time_zone", "baseline", "candidate")
-	by, names := p.healthGroups()
-	t := p.trendTime(s.deps.Now(), by, s.cfg.MaxTrendRange)
+	by, kinds, names := p.groupBy("model,software", 2, "model", "software")
+	t := p.trendTime(s, by)
 	baseline, candidate := p.values.Get("baseline"), p.values.Get("candidate")
 	if (baseline == "") != (candidate == "") {
 		p.fail("baseline", "and candidate belong together", "two software versions")
@@ -183,15 +176,10 @@ func (s *Server) getSensorHealth(r *http.Request) (any, error) {
 		return nil, err
 	}
 	cells, err := s.deps.Store.SensorHealth(r.Context(), q)
-	if errors.Is(err, learn.ErrTooMuch) {
-		return nil, errTooManyGroups()
-	} else if err != nil {
-		return nil, err
+	if err != nil {
+		return nil, tooMuch(err)
 	}
-	doc := healthDoc{From: t.from, To: t.to, GroupBy: names, TimeZone: t.zone.String(), K: s.cfg.K, Groups: s.healthGroups(cells, by, names)}
-	if by == learn.BySteps {
-		doc.Resolution = t.step
-	}
+	doc := healthDoc{trendHead: t.head(names), withheld: withheld{K: s.cfg.K}, Groups: s.healthGroups(cells, by, kinds)}
 	for i := range doc.Groups {
 		if doc.Groups[i].Suppressed {
 			doc.Suppressed++
@@ -201,26 +189,6 @@ func (s *Server) getSensorHealth(r *http.Request) (any, error) {
 		doc.Comparison = s.compareHealth(cells, baseline, candidate)
 	}
 	return doc, nil
-}
-
-// healthGroups reads group_by: any of time (or another grouping of time), model and software.
-func (p *params) healthGroups() (by learn.TimeBy, names []string) {
-	v, ok := p.get("group_by")
-	if !ok {
-		v = "model,software"
-	}
-	for name := range strings.SplitSeq(v, ",") {
-		switch t := learn.TimeBy(name); {
-		case (t == learn.BySteps || t == learn.ByHour || t == learn.ByWeekday) && by == learn.WholeRange:
-			by = t
-		case (name == "model" || name == "software") && !slices.Contains(names, name):
-		default:
-			p.fail("group_by", "is "+quote(v), "model, software and one of time, hour_of_day, weekday, joined by commas")
-			return by, nil
-		}
-		names = append(names, name)
-	}
-	return by, names
 }
 
 // texts are values joined by commas.

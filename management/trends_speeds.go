@@ -3,7 +3,6 @@ package management
 import (
 	"cmp"
 	"context"
-	"errors"
 	"math"
 	"net/http"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carasso/carasso/management/region"
 	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/road"
 )
@@ -20,6 +20,7 @@ type speedTrend struct {
 	trendTime
 	area      trendArea
 	road      string // "", class or segment
+	counts    bool   // no percentiles
 	compare   *trendTime
 	limit     int
 	after     groupKey // of the area's groups
@@ -41,14 +42,9 @@ func (k groupKey) String() string {
 }
 
 type speedTrendDoc struct {
-	From       time.Time    `json:"from"`
-	To         time.Time    `json:"to"`
+	trendHead
+	withheld
 	Compare    *periodDoc   `json:"compare,omitempty"`
-	GroupBy    []string     `json:"group_by"`
-	Resolution learn.Step   `json:"resolution,omitempty"`
-	TimeZone   string       `json:"time_zone"`
-	K          int          `json:"k"`
-	Suppressed int          `json:"suppressed_count"`
 	Groups     []speedGroup `json:"groups"`
 	NextCursor string       `json:"next_cursor,omitempty"`
 }
@@ -97,7 +93,9 @@ type speedDifference struct {
 
 // speedSum adds up the cells of a group.
 type speedSum struct {
-	sum      learn.Speed
+	samples  uint64 // of an area and a year more than a learn.Speed counts
+	sumCMPS  int64
+	bins     learn.SpeedBins
 	vehicles int
 	segments int
 	lengthM  float64
@@ -109,7 +107,9 @@ func (s *speedSum) add(c *learn.SpeedCell, lengthM float64, k int) {
 		s.withheld++
 		return
 	}
-	s.sum.Merge(&c.Sum)
+	s.samples += uint64(c.Sum.N)
+	s.sumCMPS += c.Sum.SumCMPS
+	s.bins.Merge(&c.Sum.Bins)
 	s.vehicles = max(s.vehicles, c.AtLeast)
 	s.segments++
 	s.lengthM += lengthM
@@ -125,12 +125,10 @@ func (s *speedSum) values() speedValues {
 		return v
 	}
 	v.Suppressed = false
-	samples, vehicles, segments := int64(s.sum.N), s.vehicles, s.segments
-	v.Samples, v.Vehicles, v.Segments = &samples, &vehicles, &segments
-	v.MeanKMH, v.P15KMH = kmh(s.sum.MeanKMH()), kmh(s.sum.PercentileKMH(0.15))
-	v.P50KMH, v.P85KMH = kmh(s.sum.PercentileKMH(0.5)), kmh(s.sum.PercentileKMH(0.85))
-	km := math.Round(s.lengthM) / 1000
-	v.LengthKM = &km
+	samples, vehicles, segments, length := int64(s.samples), s.vehicles, s.segments, km(s.lengthM)
+	v.Samples, v.Vehicles, v.Segments, v.LengthKM = &samples, &vehicles, &segments, &length
+	v.MeanKMH = kmh(float64(s.sumCMPS) / float64(s.samples) * learn.CMPSToKMH)
+	v.P15KMH, v.P50KMH, v.P85KMH = kmh(s.bins.PercentileKMH(0.15)), kmh(s.bins.PercentileKMH(0.5)), kmh(s.bins.PercentileKMH(0.85))
 	return v
 }
 
@@ -158,26 +156,29 @@ func (s *Server) speedTrend(w http.ResponseWriter, r *http.Request) (*speedTrend
 	}
 	p := newParams(r.URL.RawQuery, "bbox", "polygon", "edges", "class", "from", "to", "group_by", "resolution", "time_zone",
 		"compare_from", "compare_to", "limit", "cursor")
-	by, roads, names := p.groupBy("time", "class", "segment")
-	q := &speedTrend{trendTime: p.trendTime(s.deps.Now(), by, s.cfg.MaxTrendRange), road: roads, area: p.trendArea(body, s.cfg.MaxTiles)}
+	q, names := s.areaTrend(p, body, "time", "class", "segment")
 	q.compare = p.compareTime(&q.trendTime)
-	q.limit = p.integer("limit", min(defaultLimit, s.cfg.MaxLimit), 1, s.cfg.MaxLimit)
-	if roads == "segment" {
-		q.afterEdge = p.cursor("cursor")
-	} else {
-		q.after = p.groupCursor("cursor")
-	}
 	if err := p.problem(); err != nil {
 		return nil, nil, err
 	}
-	doc := &speedTrendDoc{From: q.from, To: q.to, GroupBy: names, TimeZone: q.zone.String(), K: s.cfg.K, Groups: []speedGroup{}}
-	if by == learn.BySteps {
-		doc.Resolution = q.step
-	}
+	doc := &speedTrendDoc{trendHead: q.head(names), withheld: withheld{K: s.cfg.K}, Groups: []speedGroup{}}
 	if q.compare != nil {
 		doc.Compare = &periodDoc{q.compare.from, q.compare.to}
 	}
 	return q, doc, nil
+}
+
+// areaTrend reads what questions for sums over roads have in common.
+func (s *Server) areaTrend(p *params, body *region.Region, fallback string, roads ...string) (q *speedTrend, names []string) {
+	by, chosen, names := p.groupBy(fallback, 1, roads...)
+	q = &speedTrend{trendTime: p.trendTime(s, by), road: strings.Join(chosen, ""), area: p.trendArea(body, s.cfg.MaxTiles)}
+	q.limit = p.integer("limit", min(defaultLimit, s.cfg.MaxLimit), 1, s.cfg.MaxLimit)
+	if q.road == "segment" {
+		q.afterEdge = p.cursor("cursor")
+	} else {
+		q.after = p.groupCursor("cursor")
+	}
+	return q, names
 }
 
 // compareTime reads compare_from and compare_to: another period, grouped alike.
@@ -201,9 +202,12 @@ func (p *params) compareTime(t *trendTime) *trendTime {
 	return &c
 }
 
+// beforeAll is below every group's key.
+var beforeAll = groupKey{time: math.MinInt64}
+
 // groupCursor is the key of the last group of the page before.
 func (p *params) groupCursor(name string) groupKey {
-	none := groupKey{time: math.MinInt64}
+	none := beforeAll
 	v, ok := p.get(name)
 	if !ok {
 		return none
@@ -235,10 +239,7 @@ func (s *Server) getSpeedTrend(w http.ResponseWriter, r *http.Request) {
 			doc.NextCursor = next
 			return err
 		})
-		if errors.Is(err, learn.ErrTooMuch) {
-			err = errTooManyGroups()
-		}
-		return doc, err
+		return doc, tooMuch(err)
 	})(w, r)
 }
 
@@ -273,12 +274,7 @@ func (s *Server) areaGroups(ctx context.Context, q *speedTrend, each func(*speed
 			keys = append(keys, k)
 		}
 	}
-	keys = slices.DeleteFunc(keys, func(k groupKey) bool { return k.compare(q.after) <= 0 })
-	slices.SortFunc(keys, groupKey.compare)
-	for i, k := range keys {
-		if i == q.limit {
-			return keys[i-1].String(), nil
-		}
+	return q.page(keys, func(k groupKey) error {
 		g := speedGroup{timeKey: newTimeKey(q.by, k.time), speedValues: sums[k].values(), key: k}
 		if q.road == "class" {
 			g.Class = k.class.String()
@@ -286,7 +282,19 @@ func (s *Server) areaGroups(ctx context.Context, q *speedTrend, each func(*speed
 		if q.compare != nil {
 			g.compareWith(others[k].values())
 		}
-		if err := each(&g); err != nil {
+		return each(&g)
+	})
+}
+
+// page gives those keys of a page to each, in their order, and returns the cursor of the next.
+func (q *speedTrend) page(keys []groupKey, each func(groupKey) error) (next string, err error) {
+	keys = slices.DeleteFunc(keys, func(k groupKey) bool { return k.compare(q.after) <= 0 })
+	slices.SortFunc(keys, groupKey.compare)
+	for i, k := range keys {
+		if i == q.limit {
+			return keys[i-1].String(), nil
+		}
+		if err := each(k); err != nil {
 			return "", err
 		}
 	}
@@ -296,7 +304,9 @@ func (s *Server) areaGroups(ctx context.Context, q *speedTrend, each func(*speed
 // sumArea sums up each group of a period.
 func (s *Server) sumArea(ctx context.Context, q *speedTrend, t *trendTime, book *roadBook) (map[groupKey]*speedSum, error) {
 	sums := map[groupKey]*speedSum{}
-	err := s.deps.Store.SpeedCells(ctx, t.cells(q.area.ranges), func(c *learn.SpeedCell) error {
+	cells := t.cells(q.area.ranges)
+	cells.Counts = q.counts
+	err := s.deps.Store.SpeedCells(ctx, cells, func(c *learn.SpeedCell) error {
 		info, err := book.of(ctx, road.Edge(c.Edge))
 		if err != nil || !info.in {
 			return err

@@ -115,8 +115,10 @@ func (a *aggregate) addBatch(w *work, b *batch, acceptedMS, liveFrom int64, trus
 		}
 		countHealth(h, s, edge)
 		if i > b.s0 {
-			mm += driven(&w.samples[i-1], s)
+			step, cmps := driven(&w.samples[i-1], s)
+			mm += step
 			h.DistanceM += mm / 1000
+			h.StepCMPS += cmps
 			mm %= 1000
 		}
 		on := a.on[i-b.s0]
@@ -156,13 +158,14 @@ const (
 // longestStep is how long two samples may be apart for the speed between them to be known, ms.
 const longestStep = 60_000
 
-// driven is the distance between two samples of a vehicle by their mean speed, mm; 0 if it isn't known.
-func driven(a, b *telemetry.Sample) int64 {
+// driven is the distance between two samples of a vehicle by their mean speed, mm, and that speed, 0.01 m/s; 0 if it isn't known.
+func driven(a, b *telemetry.Sample) (mm, cmps int64) {
 	dt := b.T - a.T
 	if a.Has&b.Has&telemetry.HasSpeed == 0 || dt <= 0 || dt > longestStep {
-		return 0
+		return 0, 0
 	}
-	return (int64(a.SpeedCMPS) + int64(b.SpeedCMPS)) * 5 * dt / 1000
+	sum := int64(a.SpeedCMPS) + int64(b.SpeedCMPS)
+	return sum * 5 * dt / 1000, sum / 2
 }
 
 func countHealth(h *learn.Health, s *telemetry.Sample, edge road.Edge) {

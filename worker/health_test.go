@@ -73,7 +73,7 @@ func TestSensorHealthOfADrive(t *testing.T) {
 		t.Errorf("%d signs compared before the limits were read", h.SignsCompared)
 	}
 	// 1 s at 10 m/s, 2 s at 12 m/s.
-	if h.DistanceM != 34 || h.WithTemperature != 1 || h.HazardLight != 1 || h.Vehicles.AtLeast() != 1 || h.Samples != 3 {
+	if h.DistanceM != 34 || h.StepCMPS != 1000+1200 || h.WithTemperature != 1 || h.HazardLight != 1 || h.Vehicles.AtLeast() != 1 || h.Samples != 3 {
 		t.Errorf("health %+v", h)
 	}
 	if err := posted.refresh(t.Context()); err != nil {

@@ -70,6 +70,21 @@ func (c *cellSums) add(r *rawSpeed) error {
 	return nil
 }
 
+// segmentwise adds rows that come by segment, and gives each segment's sums out when the next one begins; the last remain. Its
+// errors are add's and f's.
+func (c *cellSums) segmentwise(f func(*learn.SpeedCell) error) func(*rawSpeed) error {
+	return func(r *rawSpeed) error {
+		if len(c.sums) > 0 && c.sums[0].edge != r.key.edge {
+			if err := c.each(true, f); err != nil {
+				return err
+			}
+			c.sums = c.sums[:0]
+			clear(c.at)
+		}
+		return c.add(r)
+	}
+}
+
 func (s *cellSum) seen(day int64, v learn.Vehicles) {
 	for i := range slices.Backward(s.days) { // rows come about in order: it is the last
 		if s.days[i].day == day {

@@ -183,7 +183,7 @@ func (f *Flush) Health(ctx context.Context, rows []learn.HealthRow) error {
 	}
 	f.copy.begin()
 	for i := range rows {
-		f.copy.row(24)
+		f.copy.row(25)
 		f.copy.health(&rows[i])
 		f.copy.int16(int16(f.slot))
 	}
@@ -192,7 +192,7 @@ func (f *Flush) Health(ctx context.Context, rows []learn.HealthRow) error {
 
 // healthSums are the columns of sensor_health that add up.
 const healthSums = `batches, samples, with_speed, with_heading, with_accuracy, sum_accuracy_cm, unmatched, abs_active, esc_active,
-	tcs_active, signs, signs_missing, hazards, with_temperature, hazard_light, distance_m, signs_compared, signs_disagree`
+	tcs_active, signs, signs_missing, hazards, with_temperature, hazard_light, distance_m, step_cmps, signs_compared, signs_disagree`
 
 // health writes the key, the sums and the vehicles of sensor_health.
 func (c *copier) health(r *learn.HealthRow) {
@@ -202,7 +202,7 @@ func (c *copier) health(r *learn.HealthRow) {
 	for _, v := range [...]int64{
 		r.Batches, r.Samples, r.WithSpeed, r.WithHeading, r.WithAccuracy, r.SumAccuracyCM, r.Unmatched,
 		r.ABSActive, r.ESCActive, r.TCSActive, r.SignsSeen, r.SignsMissing, r.HazardSeen,
-		r.WithTemperature, r.HazardLight, r.DistanceM, r.SignsCompared, r.SignsDisagree,
+		r.WithTemperature, r.HazardLight, r.DistanceM, r.StepCMPS, r.SignsCompared, r.SignsDisagree,
 		int64(r.Vehicles[0]), int64(r.Vehicles[1]),
 	} {
 		c.int64(v)

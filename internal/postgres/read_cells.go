@@ -29,12 +29,16 @@ func (db *DB) SpeedCells(ctx context.Context, q learn.CellQuery, each func(c *le
 			}
 		}
 		sql, args := cellRows(&q, from, to, rolledFrom, rolledTo)
-		return readSpeeds(ctx, tx.Conn(), sql, args, sums.add)
+		add := sums.add
+		if q.Sorted {
+			add = sums.segmentwise(each)
+		}
+		return readSpeeds(ctx, tx.Conn(), sql, args, add)
 	})
 	if err != nil {
 		return err
 	}
-	return sums.each(q.Edges > 0, each)
+	return sums.each(q.Edges > 0 || q.Sorted, each)
 }
 
 // rolledDays is the first run of whole days within [from, to) that speed_day has; empty if there is none.
@@ -71,11 +75,17 @@ func cellRows(q *learn.CellQuery, from, to, rolledFrom, rolledTo time.Time) (sql
 		parts = append(parts, daysRows, bucketRows(q, "$1", "$5", rolledFrom.Sub(from)), bucketRows(q, "$6", "$2", to.Sub(rolledTo)))
 	}
 	sql = strings.Join(append(parts, deltaRows), " UNION ALL ")
+	if q.Counts {
+		sql = strings.ReplaceAll(sql, "s.bins", "''::bytea AS bins")
+	}
 	if q.Edges > 0 {
 		args = append(args, int64(q.After), q.Edges)
 		n := len(args)
 		sql = "WITH rows AS NOT MATERIALIZED (" + sql + "), page AS MATERIALIZED (SELECT DISTINCT edge FROM rows WHERE edge > $" + itoa(n-1) +
 			" ORDER BY edge LIMIT $" + itoa(n) + ") SELECT r.* FROM rows r WHERE r.edge IN (SELECT edge FROM page)"
+	}
+	if q.Sorted {
+		sql += " ORDER BY edge"
 	}
 	return sql, args
 }

@@ -37,7 +37,7 @@ func (db *DB) SensorHealth(ctx context.Context, q learn.HealthQuery) ([]learn.He
 	_, err = pgx.ForEachRow(rows, []any{
 		&r.Model, &r.Software, &hour, &h.Batches, &h.Samples, &h.WithSpeed, &h.WithHeading, &h.WithAccuracy, &h.SumAccuracyCM,
 		&h.Unmatched, &h.ABSActive, &h.ESCActive, &h.TCSActive, &h.SignsSeen, &h.SignsMissing, &h.HazardSeen,
-		&h.WithTemperature, &h.HazardLight, &h.DistanceM, &h.SignsCompared, &h.SignsDisagree, &v0, &v1,
+		&h.WithTemperature, &h.HazardLight, &h.DistanceM, &h.StepCMPS, &h.SignsCompared, &h.SignsDisagree, &v0, &v1,
 	}, func() error {
 		r.HourMS = hour.UnixMilli()
 		h.Vehicles = learn.Vehicles{uint64(v0), uint64(v1)}

@@ -18,7 +18,7 @@ func TestSensorHealth(t *testing.T) {
 		r := learn.HealthRow{HealthKey: learn.HealthKey{HourMS: midnight.Add(time.Duration(hours) * time.Hour).UnixMilli(), Model: "G30", Software: software}}
 		r.Health = learn.Health{
 			Batches: 1, Samples: 10, WithSpeed: 9, WithHeading: 8, WithAccuracy: 7, SumAccuracyCM: 600, Unmatched: 1, ABSActive: 2, ESCActive: 3, TCSActive: 4,
-			SignsSeen: 5, SignsMissing: 6, HazardSeen: 7, WithTemperature: 8, HazardLight: 9, DistanceM: 1000, SignsCompared: 5, SignsDisagree: 2,
+			SignsSeen: 5, SignsMissing: 6, HazardSeen: 7, WithTemperature: 8, HazardLight: 9, DistanceM: 1000, StepCMPS: 50_000, SignsCompared: 5, SignsDisagree: 2,
 		}
 		for _, v := range vehicles {
 			r.Vehicles.Add(v)

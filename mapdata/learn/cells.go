@@ -88,6 +88,17 @@ type CellQuery struct {
 	// segment and key, else in any.
 	After uint64
 	Edges int
+	// Sorted cells come in order of segment and key, one after the other and as many as there are: for exports.
+	Sorted bool
+	// Counts leaves the histograms out.
+	Counts bool
+}
+
+// FreshnessQuery asks how long ago segments were driven on.
+type FreshnessQuery struct {
+	Since, Until time.Time
+	Ranges       [][2]uint64 // half-open, of directed segments' ids, rising
+	K            int
 }
 
 // SpeedCell is the speeds on a directed segment in a group of time. Vehicles are not in the sum, because

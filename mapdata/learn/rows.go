@@ -25,6 +25,7 @@ type Health struct {
 	SignsSeen, SignsMissing, HazardSeen int64
 	WithTemperature, HazardLight        int64
 	DistanceM                           int64    // by the speeds between samples
+	StepCMPS                            int64    // sum of the mean speeds of those steps, 0.01 m/s: DistanceM over it is a sample's time
 	SignsCompared, SignsDisagree        int64    // limits read where one is published; of them, those of another value
 	Vehicles                            Vehicles // of the day of the hour
 }
@@ -47,6 +48,7 @@ func (h *Health) Merge(o *Health) {
 	h.WithTemperature += o.WithTemperature
 	h.HazardLight += o.HazardLight
 	h.DistanceM += o.DistanceM
+	h.StepCMPS += o.StepCMPS
 	h.SignsCompared += o.SignsCompared
 	h.SignsDisagree += o.SignsDisagree
 	h.Vehicles.Merge(o.Vehicles)
