@@ -131,6 +131,9 @@ func newCollectors(maps *roads) func() []learn.Collector {
 // outboxGather is how often the outbox of what is projected seldom is summed up.
 const outboxGather = 2 * time.Second
 
+// hazardDuty is the share of time that hazards may be projected in: the car behind has seconds to brake.
+const hazardDuty = 0.8
+
 // newProjectors wires what publishes, layer by layer.
 func newProjectors(f workerFlags, b backends, db *postgres.DB, maps *roads, log *slog.Logger, reg prometheus.Registerer) ([]*worker.Projector, error) {
 	m := worker.NewProjectorMetrics(reg)
@@ -146,13 +149,14 @@ func newProjectors(f workerFlags, b backends, db *postgres.DB, maps *roads, log 
 		layer  worker.Layer
 		every  time.Duration
 		gather time.Duration
+		duty   float64
 	}{
-		{worker.NewHazards(worker.HazardsConfig{}, db, maps, hazardTiles{maps}, to, m), f.HazardInterval, 0},
-		{worker.NewSpeeds(worker.SpeedsConfig{K: kAnonymity}, db, speedTiles{maps}, to, m), f.ProjectInterval, 0},
-		{limits, f.LimitInterval, outboxGather},
-		{worker.NewErrors(worker.ErrorsConfig{}, db, maps), f.ErrorInterval, outboxGather},
+		{worker.NewHazards(worker.HazardsConfig{}, db, maps, hazardTiles{maps}, to, m), f.HazardInterval, 0, hazardDuty},
+		{worker.NewSpeeds(worker.SpeedsConfig{K: kAnonymity}, db, speedTiles{maps}, to, m), f.ProjectInterval, 0, 0},
+		{limits, f.LimitInterval, outboxGather, 0},
+		{worker.NewErrors(worker.ErrorsConfig{}, db, maps), f.ErrorInterval, outboxGather, 0},
 	} {
-		all = append(all, worker.NewProjector(worker.ProjectorConfig{Interval: p.every, Gather: p.gather, MapVersion: maps.Version}, p.layer, db, log, m))
+		all = append(all, worker.NewProjector(worker.ProjectorConfig{Interval: p.every, Gather: p.gather, Duty: p.duty, MapVersion: maps.Version}, p.layer, db, log, m))
 	}
 	return all, nil
 }
