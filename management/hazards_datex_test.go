@@ -4,15 +4,12 @@ import (
 	"context"
 	"encoding/xml"
 	"io"
-	"log/slog"
 	"net/http"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/carasso/carasso/internal/credential"
-	"github.com/carasso/carasso/internal/pgtest"
-	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/management"
 	"github.com/carasso/carasso/management/datex"
 	"github.com/carasso/carasso/mapdata/geo"
@@ -68,14 +65,7 @@ func (b *bench) feed(t *testing.T, query string, headers map[string]string) (doc
 // The feed of what PostgreSQL holds: versions grow, ends are told for an hour, and conditions are answered right.
 func TestDatexFromPostgreSQL(t *testing.T) {
 	ctx := context.WithoutCancel(t.Context())
-	db, err := postgres.Open(ctx, postgres.Config{URL: pgtest.New(t)}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	if err := db.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
+	db := openDatabase(t)
 	now := time.Now()
 	b := newBench(t, func(c *management.Config, d *management.Deps) {
 		c.Publisher = datex.Publisher{Country: "ad", Identifier: "MOB"}

@@ -3,13 +3,10 @@ package management_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/carasso/carasso/internal/pgtest"
-	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/management"
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/hazard"
@@ -19,14 +16,7 @@ import (
 // Area, time and cursor choose the hazards before the limit cuts them off.
 func TestHazardsFromPostgreSQL(t *testing.T) {
 	ctx := context.WithoutCancel(t.Context())
-	db, err := postgres.Open(ctx, postgres.Config{URL: pgtest.New(t)}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	if err := db.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
+	db := openDatabase(t)
 	b := newBench(t, func(_ *management.Config, d *management.Deps) { d.Store = db })
 	now := time.Now().UnixMilli()
 	hour := time.Hour.Milliseconds()
@@ -36,7 +26,7 @@ func TestHazardsFromPostgreSQL(t *testing.T) {
 			StartedMS: now - 4*hour, UpdatedMS: now - 3*hour, EndedMS: endedMS,
 		}
 	}
-	err = db.StoreHazards(ctx, []hazard.Hazard{
+	err := db.StoreHazards(ctx, []hazard.Hazard{
 		at(1<<53-1, 42.5, 1.5, 0), at(2, 42.5, 1.6, 0), at(3, -33.9, -70.6, 0), at(4, 42.5, 1.55, now-hour),
 		at(5, 42.5, 1.55, now-3*hour), at(6, 42.6, 1.7, 0),
 	})

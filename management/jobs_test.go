@@ -12,8 +12,6 @@ import (
 
 	"github.com/carasso/carasso/internal/credential"
 	"github.com/carasso/carasso/internal/job"
-	"github.com/carasso/carasso/internal/pgtest"
-	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/river"
 	"github.com/carasso/carasso/management"
 )
@@ -58,14 +56,7 @@ func TestJobsAreForOperatorsToStart(t *testing.T) {
 // A job started through the API is carried out by another process, and the API tells how it went.
 func TestJobThroughTheQueue(t *testing.T) {
 	ctx := context.WithoutCancel(t.Context())
-	db, err := postgres.Open(ctx, postgres.Config{URL: pgtest.New(t)}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	if err := db.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
+	db := openDatabase(t)
 	k, err := job.Define(job.Spec{Name: "count", Description: "Counts."}, func(_ context.Context, _ job.None, p job.Progress) (any, error) {
 		p.Set(3, 3, "counted")
 		return map[string]int{"counted": 3}, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/carasso/carasso/internal/credential"
-	"github.com/carasso/carasso/internal/pgtest"
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/management"
 	"github.com/carasso/carasso/mapdata/learn"
@@ -25,14 +23,7 @@ var _ management.Store = (*postgres.DB)(nil)
 // What a worker commits is what the API tells.
 func TestAnswersFromPostgreSQL(t *testing.T) {
 	ctx := context.WithoutCancel(t.Context())
-	db, err := postgres.Open(ctx, postgres.Config{URL: pgtest.New(t)}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	if err := db.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
+	db := openDatabase(t)
 	b := newBench(t, func(_ *management.Config, d *management.Deps) { d.Store = db })
 	now := time.Now().UTC()
 	// Claims are kept by day of the batch id's time.

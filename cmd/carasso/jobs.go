@@ -1,18 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/carasso/carasso/internal/job"
 	"github.com/carasso/carasso/internal/orphan"
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/river"
-	"github.com/carasso/carasso/internal/service"
 	"github.com/carasso/carasso/worker"
 )
 
@@ -24,12 +22,12 @@ type jobsFlags struct {
 }
 
 // newJobs wires the job queue; the same in both modes, and in processes that only start jobs and tell of them.
-func newJobs(f jobsFlags, process string, b backends, db *postgres.DB, maps *roads, log *slog.Logger, reg prometheus.Registerer) (*river.Jobs, error) {
-	kinds, err := jobKinds(f, b, db, maps, log)
+func newJobs(f jobsFlags, process string, p *base) (*river.Jobs, error) {
+	kinds, err := jobKinds(f, p.backends, p.db, p.maps, p.log)
 	if err != nil {
 		return nil, err
 	}
-	return river.New(river.Config{Process: process, Workers: f.JobWorkers, Keep: f.JobHistory}, db.Pool(), kinds, log, reg)
+	return river.New(river.Config{Process: process, Workers: f.JobWorkers, Keep: f.JobHistory}, p.db.Pool(), kinds, p.log, p.reg)
 }
 
 // jobKinds are all kinds of jobs, in the order in which people see them.
@@ -106,37 +104,14 @@ type jobsCmd struct {
 
 // Run implements the subcommand.
 func (c *jobsCmd) Run(ctx context.Context, logs *logFlags) error {
-	log, err := logs.logger()
+	p, err := openWithDatabase(ctx, logs, &c.AWS, c.Database, "jobs")
 	if err != nil {
 		return err
 	}
-	reg := service.NewRegistry()
-	b, closeBackends, err := c.AWS.open(ctx, log, reg)
+	defer p.close()
+	j, err := newJobs(c.jobsFlags, cmp.Or(c.Name, processName("jobs")), p)
 	if err != nil {
 		return err
 	}
-	defer closeBackends()
-	db, err := postgres.Open(ctx, postgres.Config{URL: c.Database.DatabaseURL, ApplicationName: "carasso-jobs"}, log)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	if err := db.Migrate(ctx); err != nil {
-		return err
-	}
-	name := c.Name
-	if name == "" {
-		name = processName("jobs")
-	}
-	maps := newRoads(b.objects, log)
-	if err := maps.refresh(ctx); err != nil {
-		return err
-	}
-	j, err := newJobs(c.jobsFlags, name, b, db, maps, log, reg)
-	if err != nil {
-		return err
-	}
-	health := service.NewHealth()
-	health.Add("database", db.Ping)
-	return serve(ctx, c.serverFlags, service.Deps{Logger: log, Gatherer: reg, Health: health, Handler: noRoutes()}, beside(maps.run), beside(j.Run))
+	return serve(ctx, c.serverFlags, p.deps(p.health()), beside(p.maps.run), beside(j.Run))
 }

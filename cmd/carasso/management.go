@@ -2,14 +2,9 @@ package main
 
 import (
 	"context"
-	"log/slog"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/carasso/carasso/internal/credential"
-	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/river"
-	"github.com/carasso/carasso/internal/service"
 	"github.com/carasso/carasso/internal/usage"
 	"github.com/carasso/carasso/management"
 	"github.com/carasso/carasso/management/datex"
@@ -33,55 +28,37 @@ type managementCmd struct {
 
 // Run implements the subcommand.
 func (c *managementCmd) Run(ctx context.Context, logs *logFlags) error {
-	log, err := logs.logger()
+	p, err := openWithDatabase(ctx, logs, &c.AWS, c.Database, "management")
 	if err != nil {
 		return err
 	}
-	reg := service.NewRegistry()
-	b, closeBackends, err := c.AWS.open(ctx, log, reg)
+	defer p.close()
+	id, err := c.Identity.open(p.live, p.log)
 	if err != nil {
-		return err
-	}
-	defer closeBackends()
-	id, err := c.Identity.open(b.live, log)
-	if err != nil {
-		return err
-	}
-	db, err := postgres.Open(ctx, postgres.Config{URL: c.Database.DatabaseURL, ApplicationName: "carasso-management"}, log)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	if err := db.Migrate(ctx); err != nil {
-		return err
-	}
-	maps := newRoads(b.objects, log)
-	if err := maps.refresh(ctx); err != nil {
 		return err
 	}
 	auth, err := c.OIDC.people(id)
 	if err != nil {
 		return err
 	}
-	j, err := newJobs(jobsFlags{}, "", b, db, maps, log, reg)
+	j, err := newJobs(jobsFlags{}, "", p)
 	if err != nil {
 		return err
 	}
-	presence, err := river.NewPresence(db.Pool(), log, reg)
+	presence, err := river.NewPresence(p.db.Pool(), p.log, p.reg)
 	if err != nil {
 		return err
 	}
-	m, err := newManagement(b, db, id, auth, maps, j, c.Feeds.publisher(), log, reg)
+	m, err := newManagement(p, id, auth, j, c.Feeds.publisher())
 	if err != nil {
 		return err
 	}
-	health := service.NewHealth()
-	health.Add("database", db.Ping)
+	health := p.health()
 	health.Warn("jobs", presence.Check)
-	return serve(ctx, c.serverFlags, service.Deps{
-		Handler: m, Logger: log, Gatherer: reg, Health: health,
-		Drain: []func(context.Context) error{m.Drain},
-	}, beside(id.run), beside(maps.run), beside(presence.Run), beside(usage.NewRecorder(b.live, 0, log, b.used, processor, answered(m)).Run))
+	deps := p.deps(health)
+	deps.Handler, deps.Drain = m, []func(context.Context) error{m.Drain}
+	return serve(ctx, c.serverFlags, deps,
+		beside(id.run), beside(p.maps.run), beside(presence.Run), beside(usage.NewRecorder(p.live, 0, p.log, p.used, processor, answered(m)).Run))
 }
 
 // answered is what management has sent, as a usage.Source.
@@ -90,14 +67,14 @@ func answered(m *management.Server) usage.Source {
 }
 
 // newManagement wires the management API, the portal and the tiles; the same in both modes.
-func newManagement(b backends, db *postgres.DB, id identity, auth credential.Authenticator, maps *roads, jobs management.Jobs, publisher datex.Publisher, log *slog.Logger, reg prometheus.Registerer) (*management.Server, error) {
+func newManagement(p *base, id identity, auth credential.Authenticator, jobs management.Jobs, publisher datex.Publisher) (*management.Server, error) {
 	cfg := management.DefaultConfig()
 	cfg.K, cfg.Publisher = kAnonymity, publisher
 	return management.New(cfg, management.Deps{
-		Store: db, Queue: b.queue, Ring: id.ring, Roads: maps, Objects: b.objects, Live: b.live, Verifier: auth, Jobs: jobs,
+		Store: p.db, Queue: p.queue, Ring: id.ring, Roads: p.maps, Objects: p.objects, Live: p.live, Verifier: auth, Jobs: jobs,
 		Tiles: tile.NewHandler(tile.HandlerConfig{
-			Objects: b.objects, Live: b.live, Manifest: maps.Manifest, Hazards: hazardFeed{db}, Logger: log,
+			Objects: p.objects, Live: p.live, Manifest: p.maps.Manifest, Hazards: hazardFeed{p.db}, Logger: p.log,
 		}),
-		Logger: log, Registerer: reg,
+		Logger: p.log, Registerer: p.reg,
 	})
 }

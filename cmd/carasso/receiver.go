@@ -6,12 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/carasso/carasso/internal/service"
@@ -36,14 +34,14 @@ func (f receiverFlags) config() receiver.Config {
 }
 
 // newNotebook wires what receivers note about vehicles; it runs beside the receiver.
-func newNotebook(b backends, id identity, log *slog.Logger, reg prometheus.Registerer) (*vehiclestatus.Notebook, error) {
-	return vehiclestatus.New(vehiclestatus.Config{}, vehiclestatus.Deps{Store: b.live, Hasher: id.ring, Logger: log, Registerer: reg})
+func newNotebook(p *base, id identity) (*vehiclestatus.Notebook, error) {
+	return vehiclestatus.New(vehiclestatus.Config{}, vehiclestatus.Deps{Store: p.live, Hasher: id.ring, Logger: p.log, Registerer: p.reg})
 }
 
 // newReceiver wires a receiver; the same in both modes.
-func newReceiver(cfg receiver.Config, b backends, id identity, notes receiver.Notes, log *slog.Logger, reg prometheus.Registerer) (*receiver.Receiver, error) {
+func newReceiver(cfg receiver.Config, p *base, id identity, notes receiver.Notes) (*receiver.Receiver, error) {
 	return receiver.New(cfg, receiver.Deps{
-		Queue: b.queue, Ring: id.ring, Auth: id.verifier, Notes: notes, Logger: log, Registerer: reg,
+		Queue: p.queue, Ring: id.ring, Auth: id.verifier, Notes: notes, Logger: p.log, Registerer: p.reg,
 	})
 }
 
@@ -97,35 +95,29 @@ type receiverCmd struct {
 
 // Run implements the subcommand.
 func (c *receiverCmd) Run(ctx context.Context, logs *logFlags) error {
-	log, err := logs.logger()
+	p, err := openBase(ctx, logs, &c.AWS)
 	if err != nil {
 		return err
 	}
-	reg := service.NewRegistry()
-	b, closeBackends, err := c.AWS.open(ctx, log, reg)
+	defer p.close()
+	id, err := c.Identity.open(p.live, p.log)
 	if err != nil {
 		return err
 	}
-	defer closeBackends()
-	id, err := c.Identity.open(b.live, log)
+	notes, err := newNotebook(p, id)
 	if err != nil {
 		return err
 	}
-	notes, err := newNotebook(b, id, log, reg)
+	rc, err := newReceiver(c.receiverFlags.config(), p, id, notes)
 	if err != nil {
 		return err
 	}
-	rc, err := newReceiver(c.receiverFlags.config(), b, id, notes, log, reg)
-	if err != nil {
-		return err
-	}
-	health := service.NewHealth()
+	health := p.health()
 	health.Add("receiver", rc.Ready)
 	health.Add("keys", id.ring.Ready)
-	return serve(ctx, c.serverFlags, service.Deps{
-		Handler: rc.Routes(), Logger: log, Gatherer: reg, Health: health,
-		Drain: []func(context.Context) error{rc.Shutdown},
-	}, beside(id.run), beside(notes.Run), beside(usage.NewRecorder(b.live, 0, log, b.used, processor).Run))
+	deps := p.deps(health)
+	deps.Handler, deps.Drain = rc.Routes(), []func(context.Context) error{rc.Shutdown}
+	return serve(ctx, c.serverFlags, deps, beside(id.run), beside(notes.Run), beside(usage.NewRecorder(p.live, 0, p.log, p.used, processor).Run))
 }
 
 // serve listens, and runs the service and what runs beside it until ctx ends; what runs

@@ -60,40 +60,31 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := postgres.Open(ctx, postgres.Config{URL: e.databaseURL(), ApplicationName: "carasso-up"}, log)
-	if err != nil {
+	p := &base{backends: e.backends, log: log, reg: service.NewRegistry()}
+	defer p.close()
+	if err := p.openDatabase(ctx, e.databaseURL(), "up"); err != nil {
 		return err
 	}
-	defer db.Close()
-	if err := db.Migrate(ctx); err != nil {
-		return err
-	}
-	reg := service.NewRegistry()
-	maps := newRoads(e.objects, log)
-	if err := maps.refresh(ctx); err != nil {
-		return err
-	}
-	health := service.NewHealth()
-	health.Add("database", db.Ping)
+	health := p.health()
 	health.Add("queue", func(context.Context) error { return e.nats.Healthy() })
 
-	deps := service.Deps{Handler: noRoutes(), Logger: log, Gatherer: reg, Health: health}
-	j, err := newJobs(c.jobsFlags, "up", e.backends, db, maps, log, reg)
+	deps := p.deps(health)
+	j, err := newJobs(c.jobsFlags, "up", p)
 	if err != nil {
 		return err
 	}
-	presence, err := river.NewPresence(db.Pool(), log, reg)
+	presence, err := river.NewPresence(p.db.Pool(), log, p.reg)
 	if err != nil {
 		return err
 	}
 	health.Warn("jobs", presence.Check)
 	used := []usage.Source{e.used, processor}
-	background := []func(context.Context, string) error{beside(id.run), beside(maps.run), beside(presence.Run)}
+	background := []func(context.Context, string) error{beside(id.run), beside(p.maps.run), beside(presence.Run)}
 	if slices.Contains(c.Parts, "jobs") {
 		background = append(background, beside(j.Run))
 	}
 	if slices.Contains(c.Parts, "worker") {
-		w, err := newWorker(c.workerFlags, "up", e.backends, db, maps, log, reg)
+		w, err := newWorker(c.workerFlags, "up", p)
 		if err != nil {
 			return err
 		}
@@ -106,7 +97,7 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 		}
 		publisher := c.publisher()
 		publisher.Test = c.Fleet > 0
-		m, err := newManagement(e.backends, db, id, auth, maps, j, publisher, log, reg)
+		m, err := newManagement(p, id, auth, j, publisher)
 		if err != nil {
 			return err
 		}
@@ -114,12 +105,12 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 		used = append(used, answered(m))
 	}
 	if slices.Contains(c.Parts, "receiver") {
-		notes, err := newNotebook(e.backends, id, log, reg)
+		notes, err := newNotebook(p, id)
 		if err != nil {
 			return err
 		}
 		background = append(background, beside(notes.Run))
-		rc, err := newReceiver(c.receiverFlags.config(), e.backends, id, notes, log, reg)
+		rc, err := newReceiver(c.receiverFlags.config(), p, id, notes)
 		if err != nil {
 			return err
 		}
@@ -127,7 +118,7 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 		deps.Handler, deps.Drain = chain("/v1/batches", rc.Routes(), deps.Handler), append(deps.Drain, rc.Shutdown)
 	}
 	background = append(background, beside(usage.NewRecorder(e.live, 0, log, used...).Run))
-	running := &upRun{upCmd: c, started: started, issuer: issuer, maps: maps, db: db, e: e, log: log}
+	running := &upRun{upCmd: c, started: started, issuer: issuer, maps: p.maps, db: p.db, e: e, log: log}
 	return serve(ctx, c.serverFlags, deps, append(background, func(bg context.Context, url string) error {
 		running.url = url
 		return running.demo(ctx, bg)

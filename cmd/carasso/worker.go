@@ -13,7 +13,6 @@ import (
 
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/river"
-	"github.com/carasso/carasso/internal/service"
 	"github.com/carasso/carasso/internal/usage"
 	"github.com/carasso/carasso/mapdata/hazard"
 	"github.com/carasso/carasso/mapdata/learn"
@@ -69,14 +68,15 @@ type workers struct {
 
 // newWorker wires a worker; the same in both modes. name is unique among running workers. What is 0 in f
 // is as embedded.
-func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *roads, log *slog.Logger, reg prometheus.Registerer) (*workers, error) {
+func newWorker(f workerFlags, name string, p *base) (*workers, error) {
 	f = f.withDefaults()
+	db, maps, log := p.db, p.maps, p.log
 	posted := worker.NewPostedLimits(db, log)
 	w, err := worker.New(worker.Config{
 		Name: name, Pipelines: f.Pipelines, FlushInterval: f.FlushInterval, UrgentInterval: f.UrgentInterval,
 		FlushBatches: f.FlushBatches, Visibility: queueVisibility,
 	}, worker.Deps{
-		Queue: b.queue, Dead: b.queue, Objects: b.objects,
+		Queue: p.queue, Dead: p.queue, Objects: p.objects,
 		Begin: func(ctx context.Context) (worker.Tx, error) {
 			tx, err := db.BeginFlush(ctx)
 			if err != nil {
@@ -84,7 +84,7 @@ func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *ro
 			}
 			return tx, nil
 		},
-		Redrives: db, Quarantine: b.objects,
+		Redrives: db, Quarantine: p.objects,
 		BeginRedrive: func(ctx context.Context) (worker.RedriveTx, error) {
 			tx, err := db.BeginFlush(ctx)
 			if err != nil {
@@ -97,18 +97,18 @@ func newWorker(f workerFlags, name string, b backends, db *postgres.DB, maps *ro
 		Posted:        posted,
 		MapVersion:    maps.Version,
 		Logger:        log,
-		Registerer:    reg,
+		Registerer:    p.reg,
 	})
 	if err != nil {
 		return nil, err
 	}
-	projectors, err := newProjectors(f, b, db, maps, log, reg)
+	projectors, err := newProjectors(f, p.backends, db, maps, log, p.reg)
 	if err != nil {
 		return nil, err
 	}
 	return &workers{
 		worker:      w,
-		housekeeper: worker.NewHousekeeper(worker.HousekeeperConfig{}, db, log, reg),
+		housekeeper: worker.NewHousekeeper(worker.HousekeeperConfig{}, db, log, p.reg),
 		projectors:  projectors,
 		posted:      posted,
 		db:          db,
@@ -205,42 +205,24 @@ type workerCmd struct {
 
 // Run implements the subcommand.
 func (c *workerCmd) Run(ctx context.Context, logs *logFlags) error {
-	log, err := logs.logger()
+	p, err := openWithDatabase(ctx, logs, &c.AWS, c.Database, "worker")
 	if err != nil {
 		return err
 	}
-	reg := service.NewRegistry()
-	b, closeBackends, err := c.AWS.open(ctx, log, reg)
+	defer p.close()
+	presence, err := river.NewPresence(p.db.Pool(), p.log, p.reg)
 	if err != nil {
 		return err
 	}
-	defer closeBackends()
-	db, err := postgres.Open(ctx, postgres.Config{URL: c.Database.DatabaseURL, ApplicationName: "carasso-worker"}, log)
+	w, err := newWorker(c.withAWSDefaults(), cmp.Or(c.Name, processName("worker")), p)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	if err := db.Migrate(ctx); err != nil {
-		return err
-	}
-	maps := newRoads(b.objects, log)
-	if err := maps.refresh(ctx); err != nil {
-		return err
-	}
-	presence, err := river.NewPresence(db.Pool(), log, reg)
-	if err != nil {
-		return err
-	}
-	w, err := newWorker(c.withAWSDefaults(), cmp.Or(c.Name, processName("worker")), b, db, maps, log, reg)
-	if err != nil {
-		return err
-	}
-	health := service.NewHealth()
-	health.Add("database", db.Ping)
-	health.Add("map", maps.ready)
+	health := p.health()
+	health.Add("map", p.maps.ready)
 	health.Warn("jobs", presence.Check)
-	return serve(ctx, c.serverFlags, service.Deps{Logger: log, Gatherer: reg, Health: health, Handler: noRoutes()},
-		beside(maps.run), beside(w.run), beside(presence.Run), beside(usage.NewRecorder(b.live, 0, log, b.used, processor).Run))
+	return serve(ctx, c.serverFlags, p.deps(health),
+		beside(p.maps.run), beside(w.run), beside(presence.Run), beside(usage.NewRecorder(p.live, 0, p.log, p.used, processor).Run))
 }
 
 // processName is unique among the processes of a deployment; service stands in for an unknown host.

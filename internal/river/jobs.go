@@ -23,7 +23,8 @@ import (
 // Config says how jobs are kept and carried out. The zero value of each field but Process stands for
 // its default.
 type Config struct {
-	// Process names who carries jobs out, unique among those that run. Required by Run.
+	// Process names who carries jobs out, unique among those that run: one that starts takes up at once what another of its name
+	// ran. Required by Run.
 	Process string
 	// Workers is how many jobs run at once in this process. Default 4.
 	Workers int
@@ -124,6 +125,10 @@ func (j *Jobs) Run(ctx context.Context) error {
 		return errors.New("jobs: the process must have a name")
 	}
 	if err := j.plan(ctx); err != nil {
+		return err
+	}
+	// What a process of this name ran is this one's from before it was killed.
+	if err := j.takeUp(ctx, j.cfg.Process); err != nil {
 		return err
 	}
 	started := context.WithoutCancel(ctx) // Stop ends it, in order

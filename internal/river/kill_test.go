@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,6 +55,31 @@ func TestKilledProcessesJobIsTakenUp(t *testing.T) {
 		done <- struct{}{}
 		return nil
 	}))
+	b := killed(t, j, url)
+	run(t, j)
+	<-done
+	b = await(t, j, b.ID, in(job.Succeeded))
+	if b.Attempt != 2 || len(b.Errors) != 1 || b.Errors[0].Error != "the process ended" {
+		t.Errorf("%+v", b)
+	}
+}
+
+// A process that starts again under its name waits for no signs of life of itself.
+func TestRestartTakesUpAtOnce(t *testing.T) {
+	url := migrated.New(t)
+	cfg := fast("child")
+	cfg.Lease = time.Hour
+	j := open(t, cfg, openPool(t, url), prometheus.NewRegistry(), victim(t, func(context.Context) error { return nil }))
+	b := killed(t, j, url)
+	run(t, j)
+	if b = await(t, j, b.ID, in(job.Succeeded)); b.Attempt != 2 {
+		t.Errorf("%+v", b)
+	}
+}
+
+// killed starts a job, lets a process named child carry it out and kills that in the middle of it.
+func killed(t *testing.T, j *river.Jobs, url string) job.Job {
+	t.Helper()
 	b, _, err := j.Start(t.Context(), "victim", nil, "alice")
 	if err != nil {
 		t.Fatal(err)
@@ -74,13 +100,8 @@ func TestKilledProcessesJobIsTakenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = child.Wait() // killed
-	if b, err := j.Get(t.Context(), b.ID); err != nil || b.State != job.Running {
+	if b, err = j.Get(t.Context(), b.ID); err != nil || b.State != job.Running {
 		t.Fatalf("after the kill: %+v, %v", b, err)
 	}
-	run(t, j)
-	<-done
-	b = await(t, j, b.ID, in(job.Succeeded))
-	if b.Attempt != 2 || len(b.Errors) != 1 || b.Errors[0].Error != "the process ended" {
-		t.Errorf("%+v", b)
-	}
+	return b
 }

@@ -98,10 +98,14 @@ func (j *Jobs) leave(ctx context.Context) error {
 
 // reclaim ends the attempts of running jobs without a sign of life, as River's own rescuer does after hours,
 // because it has no such signs: it tries them again, unless they were cancelled or no attempt is left.
-func (j *Jobs) reclaim(ctx context.Context) error {
+func (j *Jobs) reclaim(ctx context.Context) error { return j.takeUp(ctx, "") }
+
+// takeUp is reclaim, and does not wait for signs of life from what the named process ran, which is known to be dead.
+func (j *Jobs) takeUp(ctx context.Context, dead string) error {
 	const reclaim = `WITH dead AS (
 		SELECT r.id FROM river_job r LEFT JOIN job_progress p ON p.job_id = r.id
-		WHERE r.state = 'running' AND r.kind = ANY($1) AND greatest(r.attempted_at, p.seen_at) < now() - $2::interval
+		WHERE r.state = 'running' AND r.kind = ANY($1) AND (greatest(r.attempted_at, p.seen_at) < now() - $2::interval
+			OR r.attempted_by[array_upper(r.attempted_by, 1)] = $3)
 		ORDER BY r.id FOR UPDATE OF r SKIP LOCKED
 	), fate AS (
 		SELECT id, CASE WHEN metadata ? 'cancel_attempted_at' THEN 'cancelled' WHEN attempt >= max_attempts THEN 'discarded'
@@ -111,7 +115,7 @@ func (j *Jobs) reclaim(ctx context.Context) error {
 		finalized_at = CASE WHEN f.state = 'available' THEN NULL ELSE now() END,
 		errors = array_append(r.errors, jsonb_build_object('at', now(), 'attempt', r.attempt, 'error', 'the process ended', 'trace', ''))
 	FROM fate f WHERE r.id = f.id RETURNING r.id, r.kind, r.state::text`
-	rows, err := j.pool.Query(ctx, reclaim, j.order, j.cfg.Lease)
+	rows, err := j.pool.Query(ctx, reclaim, j.order, j.cfg.Lease, dead)
 	if err != nil {
 		return fmt.Errorf("jobs: reclaim: %w", err)
 	}

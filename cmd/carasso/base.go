@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/carasso/carasso/internal/postgres"
+	"github.com/carasso/carasso/internal/service"
+)
+
+// base is what every service is wired from.
+type base struct {
+	backends
+	log *slog.Logger
+	reg *prometheus.Registry
+
+	// Set by openDatabase.
+	db   *postgres.DB
+	maps *roads
+
+	closers []func()
+}
+
+// openBase opens the backends on AWS. Whoever gets a base closes it.
+func openBase(ctx context.Context, logs *logFlags, aws *awsFlags) (*base, error) {
+	log, err := logs.logger()
+	if err != nil {
+		return nil, err
+	}
+	p := &base{log: log, reg: service.NewRegistry()}
+	b, closeBackends, err := aws.open(ctx, log, p.reg)
+	if err != nil {
+		return nil, err
+	}
+	p.backends, p.closers = b, append(p.closers, closeBackends)
+	return p, nil
+}
+
+// openWithDatabase is openBase with the database, for service.
+func openWithDatabase(ctx context.Context, logs *logFlags, aws *awsFlags, database databaseFlags, service string) (*base, error) {
+	p, err := openBase(ctx, logs, aws)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.openDatabase(ctx, database.DatabaseURL, service); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// openDatabase opens the database, brings its schema up to date, and reads which map is in use.
+func (p *base) openDatabase(ctx context.Context, url, service string) error {
+	db, err := postgres.Open(ctx, postgres.Config{URL: url, ApplicationName: "carasso-" + service}, p.log)
+	if err != nil {
+		return err
+	}
+	p.db, p.closers = db, append(p.closers, db.Close)
+	if err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	p.maps = newRoads(p.objects, p.log)
+	return p.maps.refresh(ctx)
+}
+
+// health watches what the base has opened.
+func (p *base) health() *service.Health {
+	h := service.NewHealth()
+	if p.db != nil {
+		h.Add("database", p.db.Ping)
+	}
+	return h
+}
+
+// deps are those of a service that offers health and metrics only.
+func (p *base) deps(h *service.Health) service.Deps {
+	return service.Deps{Handler: noRoutes(), Logger: p.log, Gatherer: p.reg, Health: h}
+}
+
+// close closes what was opened, last things first.
+func (p *base) close() {
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		p.closers[i]()
+	}
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// upJob is a job as the API tells of it.
+type upJob struct {
+	ID, Kind, State string
+	Attempt         int
+	Cancelling      bool
+	Result          json.RawMessage
+	Errors          []struct{ Error string }
+}
+
+func (b *upJob) ended() bool {
+	return b.State == "succeeded" || b.State == "failed" || b.State == "cancelled"
+}
+
+func (u *embeddedUp) operator() string {
+	u.t.Helper()
+	return output(u.t, nil, "token", "--role", "operator", "--data", u.data)
+}
+
+// read decodes an answer of the management API.
+func (u *embeddedUp) read(token, path string, to any) {
+	u.t.Helper()
+	resp, err := get(u.t.Context(), u.url()+path, token)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		u.t.Fatalf("GET %s: %d %s (%v)", path, resp.StatusCode, body, err)
+	}
+	if err := json.Unmarshal(body, to); err != nil {
+		u.t.Fatalf("GET %s: %v in %s", path, err, body)
+	}
+}
+
+// startJob starts a job that is not there yet.
+func (u *embeddedUp) startJob(token, kind, args string) upJob {
+	u.t.Helper()
+	code, body := post(u.t, u.url()+"/v1/jobs", token, fmt.Sprintf(`{"kind":%q,"args":%s}`, kind, args))
+	var started struct {
+		Created bool
+		Job     upJob
+	}
+	if err := json.Unmarshal([]byte(body), &started); err != nil || code != http.StatusOK || !started.Created {
+		u.t.Fatalf("start %s %s: %d %s (%v)", kind, args, code, body, err)
+	}
+	return started.Job
+}
+
+func (u *embeddedUp) awaitJob(token, id string, ok func(*upJob) bool) upJob {
+	u.t.Helper()
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		var b upJob
+		u.read(token, "/v1/jobs/"+id, &b)
+		if ok(&b) {
+			return b
+		}
+		if time.Now().After(deadline) {
+			u.t.Fatalf("job %s: %+v", id, b)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// succeed starts a job, waits for it and decodes its result.
+func (u *embeddedUp) succeed(token, kind, args string, result any) {
+	u.t.Helper()
+	b := u.awaitJob(token, u.startJob(token, kind, args).ID, (*upJob).ended)
+	if b.State != "succeeded" {
+		u.t.Fatalf("%s %s: %+v", kind, args, b)
+	}
+	if err := json.Unmarshal(b.Result, result); err != nil {
+		u.t.Fatalf("%s: %v in %s", kind, err, b.Result)
+	}
+}
+
+// drained waits until everything that was accepted is handled.
+func (u *embeddedUp) drained(token string) {
+	u.t.Helper()
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		var p struct {
+			Balanced bool
+			Totals   struct {
+				InFlight int `json:"in_flight"`
+			}
+		}
+		if u.read(token, "/v1/ledger", &p); p.Balanced && p.Totals.InFlight == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			u.t.Fatalf("not drained: %+v", p)
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+}
+
+// Keys of advisory locks that package postgres takes, by which a test keeps jobs from going on.
+const (
+	partitionsLock = 0x6361_7261_7373_6f03
+	replayLock     = 0x6361_7261_7373_6f09
+)
+
+// hold takes locks of the embedded database until release is called; killing the process releases them, too.
+func (u *embeddedUp) hold(locks ...int64) (release func()) {
+	u.t.Helper()
+	sockets, err := filepath.Glob(filepath.Join(u.data, "postgres*", ".s.PGSQL.*[0-9]"))
+	if err != nil || len(sockets) != 1 {
+		u.t.Fatalf("the database's sockets: %v (%v)", sockets, err)
+	}
+	dir, port := filepath.Dir(sockets[0]), filepath.Ext(sockets[0])[1:]
+	conn, err := pgx.Connect(u.t.Context(), fmt.Sprintf("host=%s port=%s user=postgres dbname=%s sslmode=disable", dir, port, databaseName))
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	for _, l := range locks {
+		if _, err := conn.Exec(u.t.Context(), "SELECT pg_advisory_lock($1)", l); err != nil {
+			u.t.Fatal(err)
+		}
+	}
+	return func() { _ = conn.Close(u.t.Context()) } // killed, perhaps
+}
+
+// kill -9 in the middle of a job: the restarted process takes it up and ends it.
+func TestUpJobSurvivesKill(t *testing.T) {
+	t.Parallel()
+	u := newUp(t)
+	token := u.operator()
+	release := u.hold(partitionsLock)
+	b := u.startJob(token, "partitions", "{}")
+	u.awaitJob(token, b.ID, func(b *upJob) bool { return b.State == "running" })
+	u.kill()
+	release()
+	u.again()
+	restarted := time.Now()
+	b = u.awaitJob(token, b.ID, (*upJob).ended)
+	if b.State != "succeeded" || b.Attempt != 2 || len(b.Errors) != 1 {
+		t.Errorf("%+v", b)
+	}
+	if took := time.Since(restarted); took > 15*time.Second {
+		t.Errorf("it took %v after the restart", took)
+	}
+	u.terminate(time.Minute)
+}
+
+// What a fleet drove is replayed, compared and swapped through the API.
+func TestUpReplay(t *testing.T) {
+	t.Parallel()
+	u := newUp(t)
+	u.fleet("--vehicles", "300", "--duration", "8s", "--rate", "150", "--verify-for", "3m").finish(4 * time.Minute)
+	token := u.operator()
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	days := fmt.Sprintf(`{"from":%q,"to":%q}`, today.AddDate(0, 0, -1).Format(time.DateOnly), today.AddDate(0, 0, 1).Format(time.DateOnly))
+
+	type built struct {
+		Replay  string
+		Batches int64
+		Equal   bool
+		Diff    json.RawMessage
+	}
+	var first, second built
+	u.succeed(token, "replay", days, &first)
+	if !first.Equal || first.Batches < 500 {
+		t.Errorf("%+v", first)
+	}
+	var told struct {
+		State string
+		Diff  json.RawMessage
+	}
+	if u.read(token, "/v1/replays/"+first.Replay, &told); told.State != "built" || len(told.Diff) < 10 {
+		t.Errorf("%+v", told)
+	}
+	var standing struct{ Replay, State string }
+	u.succeed(token, "replay-swap", fmt.Sprintf(`{"replay":%q}`, first.Replay), &standing)
+	if u.read(token, "/v1/replays/"+first.Replay, &told); told.State != "swapped" || standing.State != "swapped" {
+		t.Errorf("%+v, %+v", standing, told)
+	}
+	// The swapped tables are as good as those that were there, and go on being filled.
+	u.fleet("--vehicles", "300", "--duration", "8s", "--rate", "150", "--seed", "9", "--no-verify").finish(4 * time.Minute)
+	u.drained(token)
+	u.succeed(token, "replay", days, &second)
+	if !second.Equal || second.Batches < first.Batches+500 {
+		t.Errorf("%+v after %+v", second, first)
+	}
+	u.succeed(token, "replay-drop", fmt.Sprintf(`{"replay":%q}`, second.Replay), &standing)
+	if standing.State != "dropped" {
+		t.Errorf("%+v", standing)
+	}
+	u.terminate(time.Minute)
+}
+
+// Every kind of job can be started, retried and cancelled through the API, and says what is wrong with its arguments.
+func TestUpJobKinds(t *testing.T) {
+	t.Parallel()
+	u := newUp(t)
+	token := u.operator()
+	var list struct{ Kinds []struct{ Name string } }
+	u.read(token, "/v1/job-kinds", &list)
+	if len(list.Kinds) < 11 {
+		t.Fatalf("kinds: %+v", list)
+	}
+	// Arguments with which there is little to do; a replay of which there is none ends by saying so.
+	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
+	args := map[string]struct{ args, state string }{
+		"replay":      {fmt.Sprintf(`{"from":%q}`, yesterday), "succeeded"},
+		"replay-swap": {`{"replay":"777"}`, "cancelled"},
+		"replay-drop": {`{"replay":"777"}`, "cancelled"},
+	}
+	for _, k := range list.Kinds {
+		if _, ok := args[k.Name]; !ok {
+			args[k.Name] = struct{ args, state string }{"{}", "succeeded"}
+		}
+		want := args[k.Name]
+		var problem struct{ Detail, Pointer, Expected string }
+		for _, wrong := range []string{`{"nonsense":1}`, `[]`, `"x"`} {
+			code, body := post(t, u.url()+"/v1/jobs", token, fmt.Sprintf(`{"kind":%q,"args":%s}`, k.Name, wrong))
+			if err := json.Unmarshal([]byte(body), &problem); err != nil || code != http.StatusBadRequest || problem.Pointer == "" || problem.Expected == "" {
+				t.Errorf("%s %s: %d %s", k.Name, wrong, code, body)
+			}
+		}
+		b := u.awaitJob(token, u.startJob(token, k.Name, want.args).ID, (*upJob).ended)
+		if b.State != want.state {
+			t.Errorf("%s: %+v", k.Name, b)
+		}
+		if code, body := post(t, u.url()+"/v1/jobs/"+b.ID+"/cancel", token, ""); code != http.StatusConflict {
+			t.Errorf("cancel %s, which has ended: %d %s", k.Name, code, body)
+		}
+		if code, body := post(t, u.url()+"/v1/jobs/"+b.ID+"/retry", token, ""); code != http.StatusOK {
+			t.Errorf("retry %s: %d %s", k.Name, code, body)
+		}
+		if b = u.awaitJob(token, b.ID, (*upJob).ended); b.State != want.state {
+			t.Errorf("%s, once more: %+v", k.Name, b)
+		}
+	}
+	// Both places taken by jobs that can't go on, the others wait: all can be cancelled.
+	release := u.hold(partitionsLock, replayLock)
+	defer release()
+	var ids []string
+	for _, kind := range []string{"partitions", "replay"} {
+		b := u.startJob(token, kind, args[kind].args)
+		u.awaitJob(token, b.ID, func(b *upJob) bool { return b.State == "running" })
+		ids = append(ids, b.ID)
+	}
+	for _, k := range list.Kinds {
+		if k.Name != "partitions" && k.Name != "replay" {
+			ids = append(ids, u.startJob(token, k.Name, args[k.Name].args).ID)
+		}
+	}
+	for _, id := range slices.Backward(ids) { // those that wait first
+		if code, body := post(t, u.url()+"/v1/jobs/"+id+"/cancel", token, ""); code != http.StatusOK {
+			t.Errorf("cancel job %s: %d %s", id, code, body)
+		}
+	}
+	for _, id := range ids {
+		if b := u.awaitJob(token, id, (*upJob).ended); b.State != "cancelled" {
+			t.Errorf("%+v", b)
+		}
+	}
+	u.terminate(time.Minute)
+}
