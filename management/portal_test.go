@@ -27,5 +27,6 @@ func TestPortalInABrowser(t *testing.T) {
 	}
 	portaltest.Drive(t, "portal/e2e", b.URL, b.token(t, credential.Operator), map[string]any{
 		"exact": true, "speeds": speeds, "limits": limits, "hazards": hazards, "bounds": townBounds, "backlog": 6,
+		"admin": b.token(t, credential.Admin),
 	})
 }

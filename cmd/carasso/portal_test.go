@@ -13,7 +13,9 @@ func TestPortalOfUp(t *testing.T) {
 	u := newUp(t)
 	f := u.fleet("--vehicles", "300", "--duration", "30m")
 	u.underLoad()
-	portaltest.Drive(t, "../../management/portal/e2e", u.url(), output(t, nil, "token", "--role", "operator", "--data", u.data), map[string]any{})
+	portaltest.Drive(t, "../../management/portal/e2e", u.url(), output(t, nil, "token", "--role", "operator", "--data", u.data), map[string]any{
+		"admin": output(t, nil, "token", "--role", "admin", "--data", u.data),
+	})
 	f.kill() // its verification is another test's
 	u.terminate(time.Minute)
 }

@@ -2,13 +2,25 @@
 import assert from 'node:assert/strict';
 import { DESKTOP, PHONE, accessible, mounted, noSidewaysScroll, number } from './browser.mjs';
 
+const MEASURES = ['limits', 'hazards', 'fleet', 'sensors'];
+
 export async function run(t) {
-  const page = await t.visit(DESKTOP, '#/trends?along=time&period=day&compare=before');
+  const page = await t.visit(DESKTOP, '#/trends?compare=before');
   const answers = [];
   page.on('response', async (r) => { if (r.url().includes('/v1/trends/')) answers.push(r.json().catch(() => null)); });
   await mounted(page, 'trends');
   const rows = page.locator('section[aria-label="Result"] tbody tr');
   const result = page.locator('section[aria-label="Result"] table, section[aria-label="Result"] .state');
+
+  /** Opens a choice; resolves with what the API answered. */
+  const choose = async (hash) => {
+    const asked = page.waitForResponse((r) => r.url().includes('/v1/trends/') && r.ok());
+    await page.evaluate((to) => { location.hash = to; }, hash);
+    const doc = await (await asked).json();
+    await page.locator('section[aria-label="Result"]:not([aria-busy])').waitFor();
+    return doc;
+  };
+  const cells = (row) => row.locator('td').allTextContents();
 
   await t.step('chart and table show what the API answered', async () => {
     await result.first().waitFor();
@@ -16,10 +28,13 @@ export async function run(t) {
     await page.locator('.trend .uplot').waitFor();
     const doc = await answers.at(-1);
     assert.equal(await page.locator('[data-groups]').getAttribute('data-groups'), String(doc.groups.length));
+    assert.equal(await page.locator('[data-withheld]').getAttribute('data-withheld'), String(doc.suppressed_count), 'withheld groups are told');
     const newest = doc.groups.at(-1);
-    const cells = await rows.first().locator('td').allTextContents();
-    assert.equal(cells[1], newest.mean_kmh === null ? '–' : String(Math.round(newest.mean_kmh)));
-    assert.equal(cells[3], newest.p15_kmh === null ? '–' : String(Math.round(newest.p15_kmh)));
+    const shown = await cells(rows.first());
+    assert.equal(shown[1], newest.mean_kmh === null ? '–' : String(Math.round(newest.mean_kmh)));
+    assert.equal(shown[3], newest.p15_kmh === null ? '–' : String(Math.round(newest.p15_kmh)));
+    const right = await rows.first().locator('td').nth(1).evaluate((td) => getComputedStyle(td).textAlign);
+    assert.equal(right, 'right', 'numbers are right aligned');
   });
   await t.picture(page, 'trends');
   await accessible(page, 'trends');
@@ -37,8 +52,49 @@ export async function run(t) {
     await result.first().waitFor();
   });
 
+  for (const measure of MEASURES) {
+    await t.step(`${measure}: the table is the API's`, async () => {
+      const doc = await choose(`#/trends?measure=${measure}&period=month`);
+      const told = doc.changes ?? doc.groups.filter((g) => !g.suppressed);
+      if (!told.length) {
+        await page.locator('section[aria-label="Result"] .state').waitFor();
+        return;
+      }
+      assert.equal(await rows.count(), Math.min(200, (doc.changes ?? doc.groups).length));
+      const shown = await cells(rows.first());
+      if (measure === 'hazards') {
+        const newest = doc.groups.at(-1);
+        assert.deepEqual(shown.slice(2, 4), [String(newest.hazards), String(newest.active)]);
+        assert.ok(await page.locator('.trend .uplot').count(), 'drawn as bars');
+      } else if (measure === 'fleet') {
+        const newest = doc.groups.at(-1);
+        assert.deepEqual(shown.slice(1).map(number), [newest.vehicles_at_least, newest.km, newest.batches, newest.samples].map((v) => Math.round(v)));
+      } else if (measure === 'sensors') {
+        assert.deepEqual(shown.slice(0, 2), [doc.groups[0].model, doc.groups[0].software]);
+        const share = doc.groups[0].sign_disagreement.share;
+        assert.equal(shown[2], share === null ? '–' : `${(share * 100).toFixed(share < 0.0995 ? 1 : 0)} %`);
+      } else {
+        const newest = doc.changes.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at))[0];
+        assert.equal(await rows.first().locator('time').getAttribute('datetime'), new Date(newest.at).toISOString());
+        assert.equal(shown[4], newest.to_kmh === null ? '–' : newest.to_kmh === 255 ? 'no limit' : `${newest.to_kmh} km/h`);
+      }
+      assert.match(page.url(), new RegExp(`measure=${measure}`));
+      await t.picture(page, `trends-${measure}`);
+      await accessible(page, `trends of ${measure}`);
+    });
+  }
+
+  await t.step('hazards by place lead to the map', async () => {
+    const doc = await choose('#/trends?measure=hazards&along=none&split=tile&period=month');
+    if (!doc.groups.length) return;
+    assert.equal(await page.locator('.bars li').count(), Math.min(20, doc.groups.length));
+    assert.match(await rows.first().locator('a').getAttribute('href'), /#\/map\?.*at=[\d.-]+,[\d.-]+,12/);
+  });
+
   await t.step('a box that is drawn limits the area', async () => {
+    await choose('#/trends?area=box');
     await page.waitForFunction(() => window.carassoAreaMap?.loaded());
+    await page.locator('.area-map').scrollIntoViewIfNeeded();
     const box = await page.locator('.area-map canvas').boundingBox();
     const asked = page.waitForRequest((r) => /bbox=[\d.]+%2C/.test(r.url()) && r.url().includes('/v1/trends/'));
     await page.mouse.move(box.x + box.width * 0.3, box.y + box.height * 0.3);
@@ -48,14 +104,70 @@ export async function run(t) {
     await asked;
     const [w, s, e, n] = (await page.locator('#bbox').inputValue()).split(',').map(number);
     assert.ok(w < e && s < n);
+    assert.match(page.url(), /area=box&bbox=/);
+  });
+
+  await t.step('a polygon that is drawn limits the area', async () => {
+    await page.selectOption('select[name="area"]', 'polygon');
+    await page.locator('#polygon').waitFor();
+    await page.locator('.area-map').scrollIntoViewIfNeeded();
+    const box = await page.locator('.area-map canvas').boundingBox();
+    const at = (x, y) => page.mouse.click(box.x + box.width * x, box.y + box.height * y);
+    const asked = page.waitForRequest((r) => r.url().includes('polygon=') && r.url().includes('/v1/trends/'));
+    await at(0.2, 0.2);
+    await at(0.8, 0.25);
+    await at(0.5, 0.8);
+    await at(0.2, 0.2); // the first corner closes it
+    const polygon = JSON.parse(new URL((await asked).url()).searchParams.get('polygon'));
+    assert.equal(polygon.coordinates[0].length, 4);
+    assert.equal((await page.locator('#polygon').inputValue()).split(';').length, 3);
+    await page.waitForFunction(() => window.carassoAreaMap.queryRenderedFeatures({ layers: ['area'] }).length > 0);
+  });
+
+  await t.step('a street is an area', async () => {
+    await page.selectOption('select[name="area"]', 'street');
+    const field = page.locator('.place #search');
+    const { streets } = await t.api('/v1/roads/search?q=a');
+    if (!streets.length) return;
+    const asked = page.waitForRequest((r) => r.url().includes('edges=') && r.url().includes('/v1/trends/'));
+    await field.fill(streets[0].name || streets[0].ref);
+    await page.locator('#found [role="option"]:not([aria-disabled])').first().waitFor();
+    await field.press('Enter');
+    assert.ok(new URL((await asked).url()).searchParams.get('edges').split(',').length > 0);
+    assert.match(page.url(), /street=/);
+    await accessible(page, 'a street in trends');
+  });
+
+  await t.step('the link tells the same tomorrow', async () => {
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await choose('#/trends?split=class&compare=day');
+    if (!await rows.count()) return;
+    await page.getByRole('button', { name: 'Copy link' }).click();
+    const link = await page.evaluate(() => navigator.clipboard.readText());
+    assert.match(link, /period=custom/);
+    assert.match(link, /from=\d{4}-.*&to=\d{4}-/);
+    assert.match(link, /compare=own/);
+    assert.match(link, /compare_from=\d{4}-/);
+    const doc = await choose(new URL(link).hash);
+    assert.equal(doc.from, new Date(new URLSearchParams(link.split('?')[1]).get('from')).toISOString().replace('.000Z', 'Z'));
   });
 
   await t.step('the file holds what the table shows', async () => {
-    await result.first().waitFor();
     if (!await rows.count()) return;
     const download = page.waitForEvent('download');
     await page.getByRole('button', { name: 'CSV' }).click();
     assert.match((await download).suggestedFilename(), /^carasso-speeds-.*\.csv$/);
+  });
+
+  await t.step('nothing and no answer are told', async () => {
+    await choose('#/trends?period=custom&from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z').catch(() => {});
+    await page.locator('section[aria-label="Result"] .state, section[aria-label="Result"] table').first().waitFor();
+    await page.route('**/v1/trends/fleet*', (r) => r.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"title":"Away","status":503,"detail":"The data is out of reach at the moment."}' }));
+    await page.evaluate(() => { location.hash = '#/trends?measure=fleet'; });
+    await page.getByText('The data is out of reach at the moment.').waitFor();
+    await page.unroute('**/v1/trends/fleet*');
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await result.first().waitFor();
   });
   await page.context().close();
 
@@ -65,6 +177,7 @@ export async function run(t) {
     await phone.locator('section[aria-label="Result"] table, section[aria-label="Result"] .state').first().waitFor();
     await noSidewaysScroll(phone, 'trends');
     await accessible(phone, 'trends on a phone');
+    await t.picture(phone, 'trends-phone');
     await phone.context().close();
   });
 }

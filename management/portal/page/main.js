@@ -1,6 +1,6 @@
 // Carasso's portal: the frame around the views, and which of them is open.
 
-import { adoptToken, onToken, setToken, token } from './core/api.js';
+import { adoptToken, may, onToken, setToken, token } from './core/api.js';
 import { h, say } from './core/dom.js';
 import { icon } from './core/icons.js';
 import { onPrefs, setUnits, theme, toggleTheme, units } from './core/prefs.js';
@@ -79,6 +79,7 @@ function drawNav() {
   const { view } = here();
   for (const a of $('views').querySelectorAll('a')) {
     a.href = addressOf(a.dataset.view);
+    a.parentElement.hidden = Boolean(a.dataset.role) && !may(a.dataset.role);
     if (a.dataset.view === view) a.setAttribute('aria-current', 'page');
     else a.removeAttribute('aria-current');
   }
@@ -93,7 +94,7 @@ function drawSwitches() {
   $('leave').hidden = !token();
 }
 
-$('views').append(...VIEWS.map((v) => h('li', null, h('a', { href: `#/${v.id}`, data: { view: v.id } }, icon(v.id), h('span', null, v.title)))));
+$('views').append(...VIEWS.map((v) => h('li', null, h('a', { href: `#/${v.id}`, data: { view: v.id, ...(v.role && { role: v.role }) } }, icon(v.id), h('span', null, v.title)))));
 $('theme').append(icon('theme', 18));
 $('theme').addEventListener('click', toggleTheme);
 $('units').addEventListener('click', () => setUnits(units() === 'mph' ? 'km/h' : 'mph'));
@@ -108,6 +109,7 @@ onPrefs(() => {
 });
 onToken(() => {
   drawSwitches();
+  drawNav();
   reopen();
 });
 addEventListener('hashchange', () => {

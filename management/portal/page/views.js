@@ -1,5 +1,5 @@
 // The views, in the order of the navigation. Each is a module of its own, loaded when it is opened;
-// main.js says what such a module exports.
+// main.js says what such a module exports. Those with a role are listed for bearers of it alone.
 
 export const VIEWS = [
   { id: 'map', title: 'Map', load: () => import('./views/map/index.js') },
@@ -9,4 +9,5 @@ export const VIEWS = [
   { id: 'quarantine', title: 'Quarantine', load: () => import('./views/quarantine/index.js') },
   { id: 'jobs', title: 'Jobs', load: () => import('./views/jobs/index.js') },
   { id: 'cost', title: 'Cost', load: () => import('./views/cost/index.js') },
+  { id: 'audit', title: 'Audit', role: 'admin', load: () => import('./views/audit/index.js') },
 ];

@@ -24,6 +24,9 @@ function alone(u, i) {
   return v.map((y, j) => (y !== null && v[j - 1] == null && v[j + 1] == null ? j : -1)).filter((j) => j >= 0);
 }
 
+/** The sums of series, point by point; null where none has a value. */
+const sumOf = (series) => series[0].values.map((_, i) => series.reduce((sum, l) => (l.values[i] === null ? sum : (sum ?? 0) + l.values[i]), null));
+
 /**
  * A chart over time, in el, whose size it takes.
  * @param {HTMLElement} el
@@ -36,37 +39,56 @@ function alone(u, i) {
  * @param {Map<number, string>|null} [o.labels] x is no time, but these: by value
  * @param {number} [o.least] the y axis reaches at least there
  * @param {(v: number) => string} [o.format] of values, in the line that follows the pointer
+ * @param {string} [o.unit] of the values, above the axis
+ * @param {boolean} [o.stacked] counts as bars on each other, that begin at their x, instead of lines
  */
-export function timeChart(el, { x, series, bands = [], range, labels = null, least = 1, format = (v) => v.toFixed(1) }) {
+export function timeChart(el, { x, series, bands = [], range, labels = null, least = 1, format = (v) => v.toFixed(1), unit = '', stacked = false }) {
   const readout = h('p', { class: 'readout', 'aria-hidden': 'true' });
-  const [t0, t1] = range ?? [x[0], Math.max(x.at(-1), x[0] + 1)];
+  const [t0, t1] = range ?? (stacked ? [x[0] - 0.5, x.at(-1) + 0.5] : [x[0], Math.max(x.at(-1), x[0] + 1)]);
   const long = t1 - t0 > 1.6 * DAY_S;
   const axis = { stroke: () => css('--muted'), font: '11px system-ui, sans-serif', ticks: { show: false } };
   const colour = (c, alpha = '') => () => `${css(c)}${alpha}`;
+  // The highest first, so that each of the others covers it up to its own height.
+  const drawn = stacked ? series.map((l, i) => ({ ...l, values: sumOf(series.slice(0, i + 1)) })).reverse() : series;
+  const line = (l) => {
+    if (l.quiet) return { stroke: 'transparent', points: { show: false } };
+    const c = colour(l.colour ?? '--series-1');
+    if (stacked) return { stroke: c, fill: c, width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.86, 56, 2], align: labels ? 0 : 1 }) };
+    return { stroke: c, width: l.width ?? 2, dash: l.dash, points: { show: !l.dash, size: 5, filter: alone, fill: c } };
+  };
   const u = new uPlot({
     width: el.clientWidth || 320,
     height: el.clientHeight || 180,
-    padding: [10, 6, 0, 0],
+    padding: [unit ? 18 : 10, 18, 0, 0],
     legend: { show: false },
     select: { show: false },
-    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+    cursor: { y: false, drag: { x: false, y: false }, points: stacked ? { show: false } : { size: 7 } },
     scales: { x: { time: !labels, range: () => [t0, t1] }, y: { range: (_, lo, hi) => [Math.min(0, lo ?? 0), Math.max(hi ?? 0, least) * 1.1] } },
     axes: [
       { ...axis, grid: { show: false }, size: 24, space: long ? 70 : 60, incrs: labels ? [1, 2, 3, 6] : undefined, values: (_, ticks) => ticks.map((t) => (labels ? labels.get(t) ?? '' : long && new Date(t * 1000).getHours() === 0 ? dayName.format(t * 1000) : time(t * 1000))) },
       { ...axis, grid: { stroke: () => css('--line'), width: 1 }, size: 40, space: 36 },
     ],
     bands: bands.map((b) => ({ series: [b.to + 1, b.from + 1], fill: colour(b.colour, '2e') })),
-    series: [{}, ...series.map((l) => (l.quiet
-      ? { stroke: 'transparent', points: { show: false } }
-      : { stroke: colour(l.colour ?? '--series-1'), width: l.width ?? 2, dash: l.dash, points: { show: !l.dash, size: 5, filter: alone, fill: colour(l.colour ?? '--series-1') } }))],
+    series: [{}, ...drawn.map(line)],
     hooks: {
+      draw: unit ? [(self) => {
+        const { ctx } = self;
+        const px = devicePixelRatio;
+        ctx.save();
+        ctx.font = `${11 * px}px system-ui, sans-serif`;
+        ctx.textAlign = 'left';
+        ctx.textBaseline = 'alphabetic';
+        ctx.fillStyle = css('--muted');
+        ctx.fillText(unit, 6 * px, 11 * px);
+        ctx.restore();
+      }] : [],
       setCursor: [(self) => {
         const i = self.cursor.idx;
         readout.textContent = i === null || i === undefined ? '' : [labels?.get(x[i]) ?? moment(x[i] * 1000), ...series.filter((l) => l.values[i] !== null && l.values[i] !== undefined && l.label)
-          .map((l) => `${l.label} ${format(l.values[i])}`)].join(' · ');
+          .map((l) => `${l.label} ${format(l.values[i])}${unit && ` ${unit}`}`)].join(' · ');
       }],
     },
-  }, [x, ...series.map((l) => l.values)], el);
+  }, [x, ...drawn.map((l) => l.values)], el);
   el.after(readout);
   const observer = sized(u, el);
   return {

@@ -37,6 +37,12 @@ export function moment(t) {
   return (d.toDateString() === new Date().toDateString() ? clockSeconds : dayAndClock).format(d);
 }
 
+/** A moment to the minute, such as where a step of time begins. */
+export function minute(t) {
+  const d = new Date(t);
+  return (d.toDateString() === new Date().toDateString() ? clock : dayAndClock).format(d);
+}
+
 /** A <time> in the viewer's zone, with UTC on hover and for readers of the markup. */
 export function when(t, format = moment) {
   const d = new Date(t);

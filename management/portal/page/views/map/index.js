@@ -1,6 +1,7 @@
 // The map: roads coloured by what the fleet knows, and beside it the same in words.
 
 import { h, stylesheet } from '../../core/dom.js';
+import { keepExtent } from '../../core/extent.js';
 import { percent, roadTitle, speed, time } from '../../core/format.js';
 import { nameOf } from './hazards.js';
 import { startLegend } from './legend.js';
@@ -163,6 +164,7 @@ export async function mount(root, ctx) {
       else if (shown.mode === 'typical' && !speeds.length) tell('small', 'What is usual is not known yet: it takes some weeks of driving');
       else tell('', '');
       ui.seen ||= speeds.length > 0;
+      keepExtent(canvas.box());
       const { lng, lat } = canvas.map.getCenter();
       setParams({ at: `${lng.toFixed(4)},${lat.toFixed(4)},${canvas.map.getZoom().toFixed(2)}` });
     },

@@ -1,61 +1,64 @@
-// A small map on which a box is drawn.
+// Where: everywhere, the part of the map that was looked at, a box or polygon that was drawn, or a street.
 
-import * as maplibregl from '/portal/third_party/maplibre-gl/maplibre-gl.mjs';
-import { get } from '../../core/api.js';
-import { stylesheet } from '../../core/dom.js';
-import { theme } from '../../core/prefs.js';
-import { colours } from '../map/palette.js';
-import { boxOf } from './box.js';
+import { extent } from '../../core/extent.js';
 
-const PRECISION = 4;
+export const AREAS = { all: 'Everywhere', view: 'As last seen on the map', box: 'A box', polygon: 'A polygon', street: 'A street' };
 
-const ring = ([w, s, e, n]) => ({ type: 'Feature', properties: {}, geometry: { type: 'Polygon', coordinates: [[[w, s], [e, s], [e, n], [w, n], [w, s]]] } });
-const NONE = { type: 'FeatureCollection', features: [] };
+const MOST_EDGES = 200; // of the API
+const MOST_CORNERS = 100;
 
-/** A map in el on which a box can be drawn; drawn(text) is called with it. Returns { show(text), redraw() }. */
-export async function areaMap(el, { box, drawn, signal }) {
-  await stylesheet('/portal/third_party/maplibre-gl/maplibre-gl.css');
-  const tilejson = await get('/v1/tiles.json?layer=roads', { auth: false, signal });
-  const b = tilejson.bounds;
-  const look = () => {
-    const c = colours(theme());
-    return { version: 8, sources: { roads: { type: 'vector', tiles: [`${location.origin}/v1/tiles/roads/{z}/{x}/{y}.mvt`], minzoom: tilejson.minzoom, maxzoom: tilejson.maxzoom, bounds: b }, box: { type: 'geojson', data: box ? ring(box) : NONE } },
-      layers: [
-        { id: 'background', type: 'background', paint: { 'background-color': c.background } },
-        { id: 'roads', type: 'line', source: 'roads', 'source-layer': 'roads', paint: { 'line-color': c.label, 'line-opacity': 0.75, 'line-width': ['match', ['get', 'class'], ['motorway', 'trunk', 'primary'], 1.8, 0.8] } },
-        { id: 'box', type: 'fill', source: 'box', paint: { 'fill-color': c.speed[3], 'fill-opacity': 0.2 } },
-        { id: 'box-line', type: 'line', source: 'box', paint: { 'line-color': c.speed[3], 'line-width': 2 } },
-      ] };
-  };
-  const map = new maplibregl.Map({ container: el, style: look(), bounds: [[b[0], b[1]], [b[2], b[3]]], fitBoundsOptions: { padding: 12 }, attributionControl: false, dragRotate: false, dragPan: false, boxZoom: false, doubleClickZoom: false, keyboard: false, fadeDuration: 0 });
-  map.touchZoomRotate.disable();
-  map.getCanvas().setAttribute('aria-label', 'Map to draw a box on; the field below takes numbers instead');
-  signal.addEventListener('abort', () => map.remove());
-  const set = (next) => {
-    box = next;
-    map.getSource('box')?.setData(box ? ring(box) : NONE);
-  };
-  let start = null;
-  const span = (p, q) => [Math.min(p.lng, q.lng), Math.min(p.lat, q.lat), Math.max(p.lng, q.lng), Math.max(p.lat, q.lat)].map((v) => Number(v.toFixed(PRECISION)));
-  const canvas = map.getCanvasContainer();
-  const at = (e) => {
-    const r = canvas.getBoundingClientRect();
-    return map.unproject([e.clientX - r.left, e.clientY - r.top]);
-  };
-  canvas.style.touchAction = 'none';
-  canvas.style.cursor = 'crosshair';
-  canvas.addEventListener('pointerdown', (e) => {
-    start = at(e);
-    canvas.setPointerCapture(e.pointerId);
-  });
-  canvas.addEventListener('pointermove', (e) => { if (start) set(span(start, at(e))); });
-  canvas.addEventListener('pointerup', (e) => {
-    if (!start) return;
-    const next = span(start, at(e));
-    start = null;
-    // A mere click takes the box away.
-    set(next[2] - next[0] > 1e-3 && next[3] - next[1] > 1e-3 ? next : null);
-    drawn(box ? box.join(',') : '');
-  });
-  return { show: (text) => set(boxOf(text)), redraw: () => map.setStyle(look(), { diff: true }), map };
+/** west,south,east,north of a text, or null if it is none. */
+export function boxOf(text) {
+  const b = (text ?? '').split(',').map(Number);
+  return b.length === 4 && b.every(Number.isFinite) && b[0] < b[2] && b[1] < b[3] ? b : null;
+}
+
+/** Corners [lon, lat] of a text such as 1.5,42.5;1.6,42.5;1.6,42.6, or null if it has fewer than three. */
+export function cornersOf(text) {
+  const corners = (text ?? '').split(/[;\s]+/).filter(Boolean).map((p) => p.split(',').map(Number));
+  return corners.length >= 3 && corners.length <= MOST_CORNERS && corners.every((p) => p.length === 2 && p.every(Number.isFinite) && Math.abs(p[0]) <= 180 && Math.abs(p[1]) <= 90) ? corners : null;
+}
+
+/** An area without numbers yet. */
+export const anArea = (kind, extra = {}) => ({ kind, bbox: '', polygon: '', street: '', edges: '', ...extra });
+
+/** The area of an address's parameters. */
+export function areaOf(params) {
+  const kind = params.get('area') ?? (params.get('bbox') ? 'box' : 'all');
+  const a = anArea(kind in AREAS ? kind : 'all', { bbox: params.get('bbox') ?? '', polygon: params.get('polygon') ?? '', street: params.get('street') ?? '', edges: params.get('edges') ?? '' });
+  if (a.kind === 'view' && !boxOf(a.bbox)) a.bbox = (extent() ?? []).join(',');
+  return a;
+}
+
+/** A street of /v1/roads/search as an area. */
+export const streetArea = (street) => anArea('street', { street: street.name || street.ref, edges: street.edges.slice(0, MOST_EDGES).join(','), bbox: street.bbox.join(',') });
+
+/** Whether it says where; a kind that was chosen and not filled in yet does not. */
+export const isSet = (a) => ({ all: true, view: Boolean(boxOf(a.bbox)), box: Boolean(boxOf(a.bbox)), polygon: Boolean(cornersOf(a.polygon)), street: Boolean(a.edges) })[a.kind];
+
+/** What an endpoint is asked. */
+export function areaParams(a) {
+  if (!isSet(a)) return {};
+  if (a.kind === 'polygon') {
+    const corners = cornersOf(a.polygon);
+    return { polygon: JSON.stringify({ type: 'Polygon', coordinates: [[...corners, corners[0]]] }) };
+  }
+  if (a.kind === 'street') return { edges: a.edges };
+  return a.kind === 'all' ? {} : { bbox: a.bbox };
+}
+
+/** What the address keeps; null for what is not needed. */
+export const areaAddress = (a) => ({
+  area: a.kind === 'all' ? null : a.kind, bbox: ['view', 'box', 'street'].includes(a.kind) ? a.bbox : null, polygon: a.kind === 'polygon' ? a.polygon : null,
+  street: a.kind === 'street' ? a.street : null, edges: a.kind === 'street' ? a.edges : null,
+});
+
+/** An area in words. */
+export const areaWords = (a) => ({ all: 'everywhere', view: 'in the part of the map last seen', box: 'in the box', polygon: 'in the polygon', street: `on ${a.street}` })[isSet(a) ? a.kind : 'all'];
+
+/** The ring that shows it, or null. */
+export function ringOf(a) {
+  if (a.kind === 'polygon') return cornersOf(a.polygon);
+  const b = a.kind === 'all' ? null : boxOf(a.bbox);
+  return b && [[b[0], b[1]], [b[2], b[1]], [b[2], b[3]], [b[0], b[3]]];
 }

@@ -1,18 +1,17 @@
 // Trends of speeds: /v1/trends/speeds.
 
-import { query } from '../../core/api.js';
 import { h } from '../../core/dom.js';
-import { NONE, count, moment, roadClass, roadTitle, speedValue, when, words } from '../../core/format.js';
+import { NONE, count, roadClass, roadTitle, speedValue, words } from '../../core/format.js';
 import { link } from '../../core/route.js';
-import { units } from '../../core/prefs.js';
-import { rangeOf, stepOf } from './period.js';
+import { ALONG, groupBy, placeColumn, speedOf, valueColumns } from './measure.js';
+import { rangeOf } from './period.js';
 
-const VALUES = { mean_kmh: 'Mean', p50_kmh: 'Median', p15_kmh: '15th percentile', p85_kmh: '85th percentile' };
-const HEADS = { mean_kmh: 'Mean', p50_kmh: 'Median', p15_kmh: '15 %', p85_kmh: '85 %' };
-const WEEKDAYS = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'];
 const MOST = 2000;
 
-const shown = (v) => (v === null || v === undefined ? NONE : speedValue(v));
+const values = {
+  mean_kmh: speedOf('Mean speed', 'Mean', 'mean_kmh'), p50_kmh: speedOf('Median speed', 'Median', 'p50_kmh'),
+  p15_kmh: speedOf('15th percentile', '15 %', 'p15_kmh'), p85_kmh: speedOf('85th percentile', '85 %', 'p85_kmh'),
+};
 
 /** A difference with its sign, in the unit in use. */
 function signed(v) {
@@ -21,40 +20,39 @@ function signed(v) {
   return text === '0' ? '0' : `${v < 0 ? '−' : '+'}${text}`;
 }
 
+/** A road with the direction of travel, leading to it on the map. */
+export const roadLink = (g) => h('a', { href: link('map', { edge: g.edge }) }, `${roadTitle(g)} ${g.direction === 'backward' ? '←' : '→'}`);
+
+const number = (key) => ({ num: true, value: (g) => (g[key] === null || g[key] === undefined ? NONE : count(g[key])), raw: (g) => g[key] });
+
+/** @type {import('./measure.js').Measure} */
 export const speeds = {
-  label: 'Speed driven',
-  values: VALUES,
-  along: { time: 'Time', hour_of_day: 'Hour of the day', weekday: 'Day of the week', none: 'Nothing' },
-  split: { none: 'Nothing', class: 'Class of road', segment: 'Road' },
-
-  path(s) {
-    const { from, to, compare } = rangeOf(s);
-    const group = [s.along, s.split].filter((g) => g !== 'none').join(',') || 'time';
-    return query('/v1/trends/speeds', {
-      bbox: s.bbox, from: new Date(from).toISOString(), to: new Date(to).toISOString(), group_by: group, resolution: s.along === 'time' ? stepOf(s) : null,
-      time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone, compare_from: compare && new Date(compare.from).toISOString(), compare_to: compare && new Date(compare.to).toISOString(), limit: MOST,
-    });
+  label: 'Speeds driven',
+  what: 'How fast the fleet drove. Only roads that at least three cars drove on are counted.',
+  nothing: 'Nobody drove there then. Take a longer period or a larger area.',
+  values, along: ALONG, split: { none: 'Nothing', class: 'Class of road', segment: 'Road' },
+  area: true, edges: true, compare: true,
+  path: '/v1/trends/speeds',
+  params(s) {
+    const { compare } = rangeOf(s);
+    return { group_by: groupBy(s, 'time'), class: s.class, compare_from: compare && new Date(compare.from).toISOString(), compare_to: compare && new Date(compare.to).toISOString(), limit: MOST };
   },
-
-  /** Where a group lies along x: seconds, or a number of hour or weekday. */
-  x: (g) => (g.time ? Date.parse(g.time) / 1000 : g.hour_of_day ?? g.weekday ?? 0),
-  xLabel: (g) => (g.time ? moment(g.time) : g.hour_of_day !== undefined ? `${g.hour_of_day}:00` : g.weekday ? WEEKDAYS[g.weekday - 1] : ''),
+  groups: (doc) => doc.groups,
   series: (g) => (g.edge ? `${roadTitle(g)} ${g.direction === 'backward' ? '←' : '→'}` : g.class ? words(roadClass(g.class)) : ''),
-  value: (g, s) => g[s.value],
-  compared: (g, s) => g.compare?.[s.value],
-
+  weight: (g) => g.samples ?? 0,
   columns(doc, s) {
-    const along = { time: { label: 'From', value: (g) => when(g.time) }, hour_of_day: { label: 'Hour', value: (g) => `${g.hour_of_day}:00` }, weekday: { label: 'Day', value: (g) => WEEKDAYS[g.weekday - 1] } }[s.along];
     const split = {
       class: { label: 'Class', value: (g) => words(roadClass(g.class)) },
-      segment: { label: 'Road', value: (g) => h('a', { href: link('map', { edge: g.edge }) }, roadTitle(g)) },
+      segment: { label: 'Road', value: roadLink, raw: (g) => g.edge },
     }[s.split];
-    return [along, split,
-      ...Object.entries(HEADS).map(([k, label]) => ({ label: k === 'mean_kmh' ? `${label}, ${units()}` : label, num: true, value: (g) => shown(g[k]) })),
-      doc.compare ? { label: 'Difference', num: true, value: (g) => h('span', { class: (g.difference?.[s.value] ?? 0) < -0.5 ? 'bad' : (g.difference?.[s.value] ?? 0) > 0.5 ? 'good' : null }, signed(g.difference?.[s.value])) } : null,
-      { label: 'Cars, least', num: true, value: (g) => (g.vehicles_at_least === null ? NONE : count(g.vehicles_at_least)) },
-      { label: 'Samples', num: true, value: (g) => (g.samples === null ? NONE : count(g.samples)) },
-      s.split === 'segment' ? null : { label: 'Roads', num: true, value: (g) => (g.segments === null ? NONE : count(g.segments)) },
+    const change = (g) => g.difference?.[s.value];
+    return [placeColumn(s), split, ...valueColumns(values, 'mean_kmh'),
+      ...(doc.compare ? [
+        { label: `${values[s.value].head} before`, num: true, value: (g) => values[s.value].text(g.compare?.[s.value]), raw: (g) => g.compare?.[s.value] },
+        { label: 'Difference', num: true, value: (g) => h('span', { class: (change(g) ?? 0) < -0.5 ? 'bad' : (change(g) ?? 0) > 0.5 ? 'good' : null }, signed(change(g))), raw: change },
+      ] : []),
+      { label: 'Cars, at least', ...number('vehicles_at_least') }, { label: 'Samples', ...number('samples') },
+      ...(s.split === 'segment' ? [] : [{ label: 'Roads', ...number('segments') }, { label: 'withheld', ...number('suppressed_segments') }]),
     ].filter(Boolean);
   },
 };
