@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { DESKTOP, PHONE, accessible, mounted, noSidewaysScroll, number } from './browser.mjs';
 
-const MEASURES = ['limits', 'hazards', 'fleet', 'sensors'];
+const MEASURES = ['limits', 'hazards', 'fleet', 'sensors', 'coverage'];
 
 export async function run(t) {
   const page = await t.visit(DESKTOP, '#/trends?compare=before');
@@ -31,8 +31,8 @@ export async function run(t) {
     assert.equal(await page.locator('[data-withheld]').getAttribute('data-withheld'), String(doc.suppressed_count), 'withheld groups are told');
     const newest = doc.groups.at(-1);
     const shown = await cells(rows.first());
-    assert.equal(shown[1], newest.mean_kmh === null ? '–' : String(Math.round(newest.mean_kmh)));
-    assert.equal(shown[3], newest.p15_kmh === null ? '–' : String(Math.round(newest.p15_kmh)));
+    const kmh = (v) => (v === null || v === undefined ? '–' : String(Math.round(v)));
+    assert.deepEqual(shown.slice(1, 3), [kmh(newest.mean_kmh), kmh(newest.compare?.mean_kmh)]);
     const right = await rows.first().locator('td').nth(1).evaluate((td) => getComputedStyle(td).textAlign);
     assert.equal(right, 'right', 'numbers are right aligned');
   });
@@ -60,7 +60,7 @@ export async function run(t) {
         await page.locator('section[aria-label="Result"] .state').waitFor();
         return;
       }
-      assert.equal(await rows.count(), Math.min(200, (doc.changes ?? doc.groups).length));
+      assert.equal(await page.locator('.tall tbody tr').count(), Math.min(200, (doc.changes ?? doc.groups).length));
       const shown = await cells(rows.first());
       if (measure === 'hazards') {
         const newest = doc.groups.at(-1);
@@ -73,6 +73,10 @@ export async function run(t) {
         assert.deepEqual(shown.slice(0, 2), [doc.groups[0].model, doc.groups[0].software]);
         const share = doc.groups[0].sign_disagreement.share;
         assert.equal(shown[2], share === null ? '–' : `${(share * 100).toFixed(share < 0.0995 ? 1 : 0)} %`);
+      } else if (measure === 'coverage') {
+        assert.equal(shown[3], doc.groups[0].segments === null ? '–' : doc.groups[0].segments.toLocaleString('en'));
+        assert.equal(number(shown[6]), doc.groups[0].map_segments);
+        assert.equal(await page.locator('section[aria-label="Result"] .scroll').count(), 2, 'how long ago is told too');
       } else {
         const newest = doc.changes.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at))[0];
         assert.equal(await rows.first().locator('time').getAttribute('datetime'), new Date(newest.at).toISOString());

@@ -2,9 +2,11 @@
 
 import uPlot from '/portal/third_party/uplot/uPlot.esm.js';
 import { css, h, stylesheet } from './dom.js';
-import { moment, time } from './format.js';
+import { moment, short, time } from './format.js';
 
 const DAY_S = 86_400;
+// Counts have no halves.
+const WHOLE = Array.from({ length: 12 }, (_, i) => [1, 2, 5].map((n) => n * 10 ** i)).flat();
 const dayName = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric' });
 
 /** Resolves when charts can be drawn. */
@@ -66,7 +68,7 @@ export function timeChart(el, { x, series, bands = [], range, labels = null, lea
     scales: { x: { time: !labels, range: () => [t0, t1] }, y: { range: (_, lo, hi) => [Math.min(0, lo ?? 0), Math.max(hi ?? 0, least) * 1.1] } },
     axes: [
       { ...axis, grid: { show: false }, size: 24, space: long ? 70 : 60, incrs: labels ? [1, 2, 3, 6] : undefined, values: (_, ticks) => ticks.map((t) => (labels ? labels.get(t) ?? '' : long && new Date(t * 1000).getHours() === 0 ? dayName.format(t * 1000) : time(t * 1000))) },
-      { ...axis, grid: { stroke: () => css('--line'), width: 1 }, size: 40, space: 36 },
+      { ...axis, grid: { stroke: () => css('--line'), width: 1 }, size: 46, space: 36, incrs: stacked ? WHOLE : undefined, values: (_, ticks) => ticks.map((v) => (Math.abs(v) < 1000 ? String(v) : short(v))) },
     ],
     bands: bands.map((b) => ({ series: [b.to + 1, b.from + 1], fill: colour(b.colour, '2e') })),
     series: [{}, ...drawn.map(line)],

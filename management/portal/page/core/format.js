@@ -9,6 +9,8 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-d
 const clockSeconds = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 const dayAndClock = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 
+const onlyDay = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric', month: 'short' });
+
 export const NONE = '–';
 
 export const count = (n) => whole.format(Math.round(n));
@@ -42,6 +44,9 @@ export function minute(t) {
   const d = new Date(t);
   return (d.toDateString() === new Date().toDateString() ? clock : dayAndClock).format(d);
 }
+
+/** The day of a moment. */
+export const day = (t) => onlyDay.format(new Date(t));
 
 /** A <time> in the viewer's zone, with UTC on hover and for readers of the markup. */
 export function when(t, format = moment) {

@@ -10,6 +10,7 @@ import { table } from '../../core/table.js';
 import { areaParams, areaWords } from './area.js';
 import { draw } from './chart.js';
 import { startControls } from './controls.js';
+import { coverage } from './coverage.js';
 import { fleet } from './fleet.js';
 import { hazards } from './hazards.js';
 import { limits } from './limits.js';
@@ -19,7 +20,7 @@ import { sensors } from './sensors.js';
 import { speeds } from './speeds.js';
 import { addressOf, fit, fixed, stateOf } from './state.js';
 
-const MEASURES = { speeds, limits, hazards, fleet, sensors };
+const MEASURES = { speeds, limits, hazards, fleet, sensors, coverage };
 const MOST_ROWS = 200;
 
 /** Where an endpoint is asked for what a state shows. */
@@ -133,7 +134,8 @@ export async function mount(root, { params, setParams, signal, announce }) {
         h('button', { type: 'button', class: 'button', on: { click: copy } }, icon('link', 16), 'Copy link'))),
       about(groups), key, figure, status,
       h('div', { class: 'tall' }, table(columns, all.slice(0, MOST_ROWS), { caption: m.rows ? 'Each change' : 'The same as a table' })),
-      all.length > MOST_ROWS || doc.next_cursor ? h('p', { class: 'muted small' }, `${count(Math.min(MOST_ROWS, all.length))} of ${count(all.length)} rows are shown${doc.next_cursor ? ', and the server has more: take a shorter period or a smaller area' : '; the file has all'}.`) : '');
+      all.length > MOST_ROWS || doc.next_cursor ? h('p', { class: 'muted small' }, `${count(Math.min(MOST_ROWS, all.length))} of ${count(all.length)} rows are shown${doc.next_cursor ? ', and the server has more: take a shorter period or a smaller area' : '; the file has all'}.`) : '',
+      ...(m.more?.(doc) ?? []));
     chart = draw(plot, usable, m, state, { comparing: Boolean(doc.compare), range: [from / 1000, to / 1000] });
     key.replaceChildren(...(chart.series.length > 1 || state.split !== 'none' ? chart.series : []).map((l) => h('span', null, h('i', { class: l.dash ? 'dashed' : null, style: { background: `var(${l.colour})`, color: `var(${l.colour})` } }), l.label)));
     say(status, chart.note);

@@ -1,7 +1,8 @@
 // What measures share.
 
-import { NONE, count, duration, minute, speedValue, when } from '../../core/format.js';
+import { NONE, count, day, duration, minute, speedValue, when } from '../../core/format.js';
 import { inUnits, units } from '../../core/prefs.js';
+import { STEP_MS, stepOf } from './period.js';
 
 /**
  * What can be shown over time. Each is a module of its own.
@@ -22,6 +23,7 @@ import { inUnits, units } from '../../core/prefs.js';
  * @property {(doc: Object, s: State) => Column[]} columns of the table
  * @property {string} [finest] step of time, if its data are coarser than the finest
  * @property {(doc: Object) => Object[]} [rows] of the table, if they aren't the groups
+ * @property {(doc: Object) => Node[]} [more] below the table
  * @property {string} nothing why there may be nothing
  *
  * @typedef {Object} Value
@@ -43,7 +45,7 @@ export const placeName = (g) => (g.time ? minute(g.time) : g.hour_of_day !== und
 
 /** The column of a table that says where a row lies; null where nothing runs along. */
 export const placeColumn = (s) => ({
-  time: { label: 'From', value: (g) => when(g.time, minute) }, hour_of_day: { label: 'Hour', value: (g) => `${g.hour_of_day}:00` }, weekday: { label: 'Day', value: (g) => WEEKDAYS[g.weekday - 1] },
+  time: { label: 'From', value: (g) => when(g.time, STEP_MS[stepOf(s)] < STEP_MS.day ? minute : day) }, hour_of_day: { label: 'Hour', value: (g) => `${g.hour_of_day}:00` }, weekday: { label: 'Day', value: (g) => WEEKDAYS[g.weekday - 1] },
 }[s.along] ?? null);
 
 /** What group_by is to be, of what runs along and what splits. */

@@ -46,13 +46,15 @@ export const speeds = {
       segment: { label: 'Road', value: roadLink, raw: (g) => g.edge },
     }[s.split];
     const change = (g) => g.difference?.[s.value];
-    return [placeColumn(s), split, ...valueColumns(values, 'mean_kmh'),
+    // Beside another period there is room for one value only.
+    const shown = doc.compare ? { [s.value]: values[s.value] } : values;
+    return [placeColumn(s), split, ...valueColumns(shown, doc.compare ? s.value : 'mean_kmh'),
       ...(doc.compare ? [
-        { label: `${values[s.value].head} before`, num: true, value: (g) => values[s.value].text(g.compare?.[s.value]), raw: (g) => g.compare?.[s.value] },
+        { label: 'Before', num: true, value: (g) => values[s.value].text(g.compare?.[s.value]), raw: (g) => g.compare?.[s.value] },
         { label: 'Difference', num: true, value: (g) => h('span', { class: (change(g) ?? 0) < -0.5 ? 'bad' : (change(g) ?? 0) > 0.5 ? 'good' : null }, signed(change(g))), raw: change },
       ] : []),
       { label: 'Cars, at least', ...number('vehicles_at_least') }, { label: 'Samples', ...number('samples') },
-      ...(s.split === 'segment' ? [] : [{ label: 'Roads', ...number('segments') }, { label: 'withheld', ...number('suppressed_segments') }]),
+      ...(s.split === 'segment' ? [] : [{ label: 'Roads', ...number('segments') }, { label: 'Withheld', ...number('suppressed_segments') }]),
     ].filter(Boolean);
   },
 };
