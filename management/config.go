@@ -1,9 +1,11 @@
 package management
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/carasso/carasso/internal/webhook"
 	"github.com/carasso/carasso/management/datex"
 	"github.com/carasso/carasso/mapdata/learn"
 )
@@ -35,6 +37,10 @@ type Config struct {
 	MaxStreams int
 	// Publisher answers for the DATEX II feed. Default datex.DefaultPublisher.
 	Publisher datex.Publisher
+	// Webhooks says where webhooks may lead. Default: to public addresses over HTTPS only.
+	Webhooks webhook.Guard
+	// WebhookSource names this deployment in events (CloudEvents source). Default urn:carasso.
+	WebhookSource string
 }
 
 // DefaultConfig is the documented defaults.
@@ -42,7 +48,7 @@ func DefaultConfig() Config {
 	return Config{
 		K: learn.DefaultK, MaxRange: 31 * 24 * time.Hour, MaxTrendRange: 400 * 24 * time.Hour, StreetBytes: 64 << 20, MaxTiles: 1024, MaxLimit: 10_000,
 		QueryTimeout: 15 * time.Second, HeavyQueries: 4, PipelineEvery: 500 * time.Millisecond, MaxStreams: 64,
-		Publisher: datex.DefaultPublisher(),
+		Publisher: datex.DefaultPublisher(), WebhookSource: webhook.DefaultConfig().Source,
 	}
 }
 
@@ -67,6 +73,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("heavy queries %d: expected 1 to 1,000", c.HeavyQueries)
 	case c.PipelineEvery < 0 || c.PipelineEvery > time.Minute:
 		return fmt.Errorf("pipeline every %v: expected 0 to 1 minute", c.PipelineEvery)
+	case c.WebhookSource == "":
+		return errors.New("webhook source: expected a URI reference")
 	case c.MaxStreams < 0 || c.MaxStreams > 100_000:
 		return fmt.Errorf("max streams %d: expected 0 to 100,000", c.MaxStreams)
 	}

@@ -147,6 +147,7 @@ type fakeStore struct {
 	err      error
 	activity int // calls
 	log      fakeLog
+	hooks    fakeWebhooks
 
 	pending   map[int64]bool // of the quarantine
 	reviews   int

@@ -63,6 +63,7 @@ type Store interface {
 	AuditLog
 	Quarantine
 	Replays
+	Webhooks
 	// ArchivedIn adds up what flushes committed in [from, to) have archived: counted samples, and bytes of objects.
 	ArchivedIn(ctx context.Context, from, to time.Time) (samples, bytes int64, err error)
 }

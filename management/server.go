@@ -36,6 +36,7 @@ type Deps struct {
 	Live     Live
 	Verifier Verifier
 	Jobs     Jobs
+	Secrets  Sealer
 	// Tiles serves /v1/tiles.json, /v1/tiles/…, /v1/tiles:delta and /v1/hazards/stream, for everybody;
 	// nil leaves them out. Its method Drain(context.Context) error, if any, ends its streams.
 	Tiles      http.Handler
@@ -70,8 +71,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("management config: %w", err)
 	}
-	if deps.Store == nil || deps.Queue == nil || deps.Ring == nil || deps.Roads == nil || deps.Objects == nil || deps.Live == nil || deps.Verifier == nil || deps.Jobs == nil || deps.Logger == nil {
-		return nil, errors.New("management: Store, Queue, Ring, Roads, Objects, Live, Verifier, Jobs and Logger are required")
+	if deps.Store == nil || deps.Queue == nil || deps.Ring == nil || deps.Roads == nil || deps.Objects == nil || deps.Live == nil || deps.Verifier == nil || deps.Jobs == nil || deps.Secrets == nil || deps.Logger == nil {
+		return nil, errors.New("management: Store, Queue, Ring, Roads, Objects, Live, Verifier, Jobs, Secrets and Logger are required")
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -147,6 +148,7 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 	r.With(operator).Method(http.MethodPut, "/v1/map-errors/{id}/status", s.change("map_error.review", s.putMapErrorStatus))
 	s.operationRoutes(r.With(operator), r.With(admin))
 	s.jobRoutes(r.With(analyst), r.With(operator))
+	s.webhookRoutes(r.With(analyst), r.With(operator))
 	s.replayRoutes(r.With(analyst))
 	s.trendRoutes(r.With(analyst))
 	r.Get("/openapi.json", s.getSpec)

@@ -45,11 +45,11 @@ func newBench(t *testing.T, adjust func(*management.Config, *management.Deps)) *
 		t.Fatal(err)
 	}
 	tn := newTown()
-	b.store = &fakeStore{now: time.Now, town: tn}
+	b.store = &fakeStore{now: time.Now, town: tn, hooks: newFakeWebhooks()}
 	b.queue = &fakeQueue{depth: telemetry.QueueDepth{Visible: 2, InFlight: 4, OldestAge: 420 * time.Millisecond}}
 	cfg := management.DefaultConfig()
 	deps := management.Deps{
-		Store: b.store, Queue: b.queue, Ring: fakeRing{}, Roads: tn, Objects: fakeObjects{}, Live: fakeLive{}, Verifier: verifier, Tiles: tn, Jobs: newFakeJobs(),
+		Store: b.store, Queue: b.queue, Ring: fakeRing{}, Roads: tn, Objects: fakeObjects{}, Live: fakeLive{}, Verifier: verifier, Tiles: tn, Jobs: newFakeJobs(), Secrets: fakeSealer{},
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	if adjust != nil {

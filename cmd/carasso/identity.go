@@ -12,10 +12,11 @@ import (
 	"github.com/carasso/carasso/internal/keyring"
 )
 
-// identity proves who sends, and hides who it was.
+// identity proves who sends, and hides who it was; and it keeps webhooks' secrets.
 type identity struct {
 	verifier *credential.Verifier
 	ring     *keyring.Ring
+	sealer   *keyring.Sealer
 }
 
 // identityFlags find the keys of a service on AWS.
@@ -64,14 +65,18 @@ func (f identityFlags) open(live keyring.LiveStore, log *slog.Logger) (identity,
 		}
 		keys = append(keys, key)
 	}
-	if f.MasterKey == "" {
-		return identity{}, errors.New("no master key: set CARASSO_MASTER_KEY to 32 random bytes in base64, the same for all services (`openssl rand -base64 32`)")
-	}
-	master, err := keyring.ParseMaster(f.MasterKey)
+	master, err := parseMaster(f.MasterKey)
 	if err != nil {
 		return identity{}, err
 	}
 	return newIdentity(keys, f.TokenCache, master, live, log)
+}
+
+func parseMaster(key string) ([keyring.KeySize]byte, error) {
+	if key == "" {
+		return [keyring.KeySize]byte{}, errors.New("no master key: set CARASSO_MASTER_KEY to 32 random bytes in base64, the same for all services (`openssl rand -base64 32`)")
+	}
+	return keyring.ParseMaster(key)
 }
 
 func newIdentity(keys []ed25519.PublicKey, tokens int, master [keyring.KeySize]byte, live keyring.LiveStore, log *slog.Logger) (identity, error) {
@@ -83,7 +88,8 @@ func newIdentity(keys []ed25519.PublicKey, tokens int, master [keyring.KeySize]b
 	if err != nil {
 		return identity{}, err
 	}
-	return identity{verifier: verifier, ring: ring}, nil
+	sealer, err := newSealer(master)
+	return identity{verifier: verifier, ring: ring, sealer: sealer}, err
 }
 
 // embeddedIdentity uses the keys of the data folder, which are made if missing.

@@ -93,17 +93,27 @@ func jobKinds(f jobsFlags, b backends, db *postgres.DB, maps *roads, log *slog.L
 	return append(kinds, replays...), errors.Join(append(errs, err)...)
 }
 
-// jobsCmd carries jobs out, as a service of its own; it listens for health and metrics only.
+// jobsCmd carries jobs out and delivers webhooks, as a service of its own; it listens for health and metrics only.
 type jobsCmd struct {
-	serverFlags `embed:""`
-	jobsFlags   `embed:""`
-	Name        string        `env:"CARASSO_JOBS" help:"Name of this process, unique among those that carry jobs out; host name and process id if empty."`
-	Database    databaseFlags `embed:""`
-	AWS         awsFlags      `embed:""`
+	serverFlags  `embed:""`
+	jobsFlags    `embed:""`
+	webhookFlags `embed:""`
+	MasterKey    string        `env:"CARASSO_MASTER_KEY" help:"Master key of the secrets of webhooks: 32 bytes in base64, the same as management's."`
+	Name         string        `env:"CARASSO_JOBS" help:"Name of this process, unique among those that carry jobs out; host name and process id if empty."`
+	Database     databaseFlags `embed:""`
+	AWS          awsFlags      `embed:""`
 }
 
 // Run implements the subcommand.
 func (c *jobsCmd) Run(ctx context.Context, logs *logFlags) error {
+	master, err := parseMaster(c.MasterKey)
+	if err != nil {
+		return err
+	}
+	sealer, err := newSealer(master)
+	if err != nil {
+		return err
+	}
 	p, err := openWithDatabase(ctx, logs, &c.AWS, c.Database, "jobs")
 	if err != nil {
 		return err
@@ -113,5 +123,9 @@ func (c *jobsCmd) Run(ctx context.Context, logs *logFlags) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, c.serverFlags, p.deps(p.health()), beside(p.maps.run), beside(j.Run))
+	hooks, err := newWebhooks(c.webhookFlags, p, sealer)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, c.serverFlags, p.deps(p.health()), beside(p.maps.run), beside(j.Run), beside(hooks))
 }

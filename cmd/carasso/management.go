@@ -24,6 +24,7 @@ type managementCmd struct {
 	Identity    identityFlags `embed:""`
 	OIDC        oidcFlags     `embed:""`
 	Feeds       feedFlags     `embed:""`
+	Webhooks    webhookFlags  `embed:""`
 }
 
 // Run implements the subcommand.
@@ -49,7 +50,7 @@ func (c *managementCmd) Run(ctx context.Context, logs *logFlags) error {
 	if err != nil {
 		return err
 	}
-	m, err := newManagement(p, id, auth, j, c.Feeds.publisher())
+	m, err := newManagement(p, id, auth, j, c.Feeds.publisher(), c.Webhooks)
 	if err != nil {
 		return err
 	}
@@ -67,11 +68,12 @@ func answered(m *management.Server) usage.Source {
 }
 
 // newManagement wires the management API, the portal and the tiles; the same in both modes.
-func newManagement(p *base, id identity, auth credential.Authenticator, jobs management.Jobs, publisher datex.Publisher) (*management.Server, error) {
+func newManagement(p *base, id identity, auth credential.Authenticator, jobs management.Jobs, publisher datex.Publisher, hooks webhookFlags) (*management.Server, error) {
 	cfg := management.DefaultConfig()
 	cfg.K, cfg.Publisher = kAnonymity, publisher
+	cfg.Webhooks, cfg.WebhookSource = hooks.guard(), hooks.WebhookSource
 	return management.New(cfg, management.Deps{
-		Store: p.db, Queue: p.queue, Ring: id.ring, Roads: p.maps, Objects: p.objects, Live: p.live, Verifier: auth, Jobs: jobs,
+		Store: p.db, Queue: p.queue, Ring: id.ring, Roads: p.maps, Objects: p.objects, Live: p.live, Verifier: auth, Jobs: jobs, Secrets: id.sealer,
 		Tiles: tile.NewHandler(tile.HandlerConfig{
 			Objects: p.objects, Live: p.live, Manifest: p.maps.Manifest, Hazards: hazardFeed{p.db}, Logger: p.log,
 		}),

@@ -33,6 +33,7 @@ type upCmd struct {
 	workerFlags   `embed:""`
 	feedFlags     `embed:""`
 	jobsFlags     `embed:""`
+	webhookFlags  `embed:""`
 	OIDC          oidcFlags `embed:""`
 	Map           string    `type:"path" env:"CARASSO_MAP" help:"OpenStreetMap extract to import (PBF, or XML plain, .gz, .bz2); needed at the first start only."`
 	Fleet         int       `default:"2000" help:"Simulated cars, which drive as on a morning from 8 o'clock; 0 starts none."`
@@ -81,7 +82,11 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 	used := []usage.Source{e.used, processor}
 	background := []func(context.Context, string) error{beside(id.run), beside(p.maps.run), beside(presence.Run)}
 	if slices.Contains(c.Parts, "jobs") {
-		background = append(background, beside(j.Run))
+		hooks, err := newWebhooks(c.webhookFlags, p, id.sealer)
+		if err != nil {
+			return err
+		}
+		background = append(background, beside(j.Run), beside(hooks))
 	}
 	if slices.Contains(c.Parts, "worker") {
 		w, err := newWorker(c.workerFlags, "up", p)
@@ -97,7 +102,7 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 		}
 		publisher := c.publisher()
 		publisher.Test = c.Fleet > 0
-		m, err := newManagement(p, id, auth, j, publisher)
+		m, err := newManagement(p, id, auth, j, publisher, c.webhookFlags)
 		if err != nil {
 			return err
 		}

@@ -24,6 +24,7 @@ const (
 	lockFlush
 	lockReplay
 	lockTypical
+	lockWebhooks
 )
 
 // errLeadLost is the cause of the context's end when leadership was lost.

@@ -1,0 +1,106 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// sender makes single attempts. Safe for concurrent use.
+type sender struct {
+	client *http.Client
+	now    func() time.Time
+}
+
+// Bounds of an answer: nothing of it is needed but its status.
+const (
+	maxAnswerHeader = 16 << 10
+	maxAnswerBody   = 16 << 10
+	maxError        = 300 // bytes of an error that is kept
+)
+
+func newSender(g Guard, perHost int, timeout time.Duration, now func() time.Time) *sender {
+	dialer := &net.Dialer{Timeout: timeout, Control: g.Control}
+	return &sender{now: now, client: &http.Client{
+		Timeout: timeout,
+		// An answer that leads elsewhere is a failure: whoever answers could send us anywhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			Proxy:       nil, // a proxy would dial for us, behind the guard's back
+			DialContext: dialer.DialContext, TLSHandshakeTimeout: timeout, ResponseHeaderTimeout: timeout,
+			MaxResponseHeaderBytes: maxAnswerHeader, MaxIdleConnsPerHost: perHost, MaxConnsPerHost: perHost, IdleConnTimeout: 30 * time.Second,
+			DisableCompression: true,
+		},
+	}}
+}
+
+func (s *sender) close() { s.client.CloseIdleConnections() }
+
+// send makes one attempt. The error is for people and holds neither the URL nor what was answered.
+func (s *sender) send(ctx context.Context, a *Attempt, keys [][]byte) (o Outcome) {
+	at := s.now()
+	defer func() { o.Latency = s.now().Sub(at) }()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.URL, bytes.NewReader(a.Body))
+	if err != nil {
+		return Outcome{Error: "the URL can't be asked"}
+	}
+	h := req.Header
+	h.Set("Content-Type", ContentType)
+	h.Set("User-Agent", "carasso-webhooks/1")
+	h.Set("webhook-id", a.Event)
+	h.Set("webhook-timestamp", strconv.FormatInt(at.Unix(), 10))
+	h.Set("webhook-signature", Sign(a.Event, at, a.Body, keys...))
+	res, err := s.client.Do(req)
+	if err != nil {
+		return Outcome{Error: explain(err)}
+	}
+	// What is read lets the connection be used again; the rest is not waited for.
+	_, _ = io.CopyN(io.Discard, res.Body, maxAnswerBody)
+	_ = res.Body.Close()
+	o.Status = res.StatusCode
+	switch {
+	case o.Status/100 == 2:
+		return o
+	case o.Status/100 == 3:
+		o.Error = fmt.Sprintf("answered %d; redirects are not followed", o.Status)
+	default:
+		o.Error = fmt.Sprintf("answered %d", o.Status)
+	}
+	o.RetryAfter = retryAfter(res.Header.Get("Retry-After"), at)
+	return o
+}
+
+// explain says why there was no answer.
+func explain(err error) string {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		if wrapped.Timeout() {
+			return "no answer in time"
+		}
+		err = wrapped.Err
+	}
+	msg := strings.ToValidUTF8(err.Error(), "")
+	if len(msg) > maxError {
+		msg = strings.ToValidUTF8(msg[:maxError], "") + "…"
+	}
+	return msg
+}
+
+// retryAfter reads the header (RFC 9110, 10.2.3): seconds or a date; 0 if it is none or past.
+func retryAfter(v string, now time.Time) time.Duration {
+	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
+		return time.Duration(n) * time.Second
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(0, t.Sub(now))
+	}
+	return 0
+}
