@@ -12,10 +12,10 @@ import (
 )
 
 type hazardsDoc struct {
-	Type       string          `json:"type"`
+	Type       string           `json:"type"`
 	Features   []hazard.Feature `json:"features"`
-	At         time.Time       `json:"at"`
-	NextCursor string          `json:"next_cursor,omitempty"` // absent on the last page
+	At         time.Time        `json:"at"`
+	NextCursor string           `json:"next_cursor,omitempty"` // absent on the last page
 }
 
 func (hazardsDoc) contentType() string { return "application/geo+json" }

@@ -85,7 +85,9 @@ func (o *webhookOrder) filter(f *webhook.Filter) error {
 	return nil
 }
 
-func (o *webhookOrder) filters() bool { return o.Categories != nil || o.BBox != nil || o.MinProbability != nil }
+func (o *webhookOrder) filters() bool {
+	return o.Categories != nil || o.BBox != nil || o.MinProbability != nil
+}
 
 func (o *webhookOrder) describe() error {
 	if d := o.Description; d != nil && (len(*d) > webhook.MaxDescription || !utf8.ValidString(*d) || strings.ContainsFunc(*d, unicode.IsControl)) {

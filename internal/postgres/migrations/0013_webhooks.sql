@@ -53,5 +53,6 @@ CREATE TABLE webhook_delivery (
     UNIQUE (webhook, event)
 );
 CREATE INDEX webhook_delivery_log ON webhook_delivery (webhook, id);
-CREATE INDEX webhook_delivery_pending ON webhook_delivery (webhook, hazard, id) WHERE state = 'pending';
+CREATE INDEX webhook_delivery_order ON webhook_delivery (webhook, hazard, id) WHERE state = 'pending';
+CREATE INDEX webhook_delivery_due ON webhook_delivery (webhook, next_at, id) WHERE state = 'pending';
 CREATE INDEX webhook_delivery_age ON webhook_delivery (created_at);
