@@ -262,8 +262,10 @@ func (db *DB) deleteExpired(ctx context.Context) (deleted int64, err error) {
 		{"envelope_adjustment", "DELETE FROM envelope_adjustment WHERE accepted_at < $1", []any{now.Truncate(day).Add(-db.retention.Ledger)}},
 		{"voided_envelope", deleteVoided, nil},
 		{"hazard", "DELETE FROM hazard WHERE ended_at < $1", []any{now.Add(-db.retention.History)}},
-		{"webhook_delivery", `DELETE FROM webhook_delivery WHERE created_at < $1 OR created_at < $2 AND state = 'delivered' AND last_at < $2`,
-			[]any{now.Add(-keepDead), now.Add(-keepDelivered)}},
+		{
+			"webhook_delivery", `DELETE FROM webhook_delivery WHERE created_at < $1 OR created_at < $2 AND state = 'delivered' AND last_at < $2`,
+			[]any{now.Add(-keepDead), now.Add(-keepDelivered)},
+		},
 		{"webhook_told", "DELETE FROM webhook_told t WHERE NOT EXISTS (SELECT FROM hazard h WHERE h.id = t.hazard)", nil},
 		{"limit_change", "DELETE FROM limit_change WHERE at < $1", []any{now.Add(-db.retention.History)}},
 		{"map_error", expireErrors, []any{now.Add(-db.retention.Evidence)}},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -202,9 +203,7 @@ func (d *Dispatcher) claim(ctx context.Context, start func(*Attempt)) error {
 	c := Claim{PerHost: d.cfg.PerHost, Busy: map[string]int{}, Lease: d.cfg.lease()}
 	d.mu.Lock()
 	c.Most = d.cfg.Concurrency - d.total
-	for host, n := range d.busy {
-		c.Busy[host] = n
-	}
+	maps.Copy(c.Busy, d.busy)
 	d.mu.Unlock()
 	if c.Most < 1 {
 		return nil // the end of an attempt wakes us

@@ -66,10 +66,10 @@ func (s *sender) send(ctx context.Context, a *Attempt, keys [][]byte) (o Outcome
 	_, _ = io.CopyN(io.Discard, res.Body, maxAnswerBody)
 	_ = res.Body.Close()
 	o.Status = res.StatusCode
-	switch {
-	case o.Status/100 == 2:
+	switch o.Status / 100 {
+	case 2:
 		return o
-	case o.Status/100 == 3:
+	case 3:
 		o.Error = fmt.Sprintf("answered %d; redirects are not followed", o.Status)
 	default:
 		o.Error = fmt.Sprintf("answered %d", o.Status)
