@@ -37,6 +37,10 @@ func TestMain(m *testing.M) {
 		replayChild()
 		return
 	}
+	if os.Getenv(backfillChildEnv) != "" {
+		backfillChild()
+		return
+	}
 	pgtest.Main(m)
 }
 

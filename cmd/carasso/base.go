@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -81,7 +82,7 @@ func (p *base) deps(h *service.Health) service.Deps {
 
 // close closes what was opened, last things first.
 func (p *base) close() {
-	for i := len(p.closers) - 1; i >= 0; i-- {
-		p.closers[i]()
+	for _, closer := range slices.Backward(p.closers) {
+		closer()
 	}
 }

@@ -89,6 +89,7 @@ func jobKinds(f jobsFlags, b backends, db *postgres.DB, maps *roads, log *slog.L
 	}, func(ctx context.Context, a releaseArgs, p job.Progress) (any, error) {
 		return makeRelease(ctx, a, b, db, log, p)
 	}))
+	add(newBackfiller(b, db, maps, log).Kind())
 	replays, err := newReplayer(b, db, maps, log).Kinds()
 	return append(kinds, replays...), errors.Join(append(errs, err)...)
 }

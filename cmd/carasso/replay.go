@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/telemetry/ledger"
@@ -15,6 +16,20 @@ func newReplayer(b backends, db *postgres.DB, maps *roads, log *slog.Logger) *wo
 		Store: db, Objects: b.objects, NewMatcher: newMatcher(maps), NewCollectors: newCollectors(maps), MapVersion: maps.Version, K: kAnonymity, Logger: log,
 		Begin: func(ctx context.Context, r ledger.Replay) (worker.ReplayTx, error) {
 			tx, err := db.BeginReplayTx(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			return tx, nil
+		},
+	})
+}
+
+// newBackfiller wires the taking in of archives, likewise.
+func newBackfiller(b backends, db *postgres.DB, maps *roads, log *slog.Logger) *worker.Backfiller {
+	return worker.NewBackfiller(worker.BackfillDeps{
+		Store: db, Objects: b.objects, NewMatcher: newMatcher(maps), NewCollectors: newCollectors(maps), MapVersion: maps.Version, Logger: log,
+		Begin: func(ctx context.Context, b ledger.Backfill, o ledger.BackfillObject, from, to time.Time) (worker.Tx, error) {
+			tx, err := db.BeginBackfillFlush(ctx, b, o, from, to)
 			if err != nil {
 				return nil, err
 			}

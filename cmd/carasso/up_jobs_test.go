@@ -215,9 +215,10 @@ func TestUpJobKinds(t *testing.T) {
 	if len(list.Kinds) < 11 {
 		t.Fatalf("kinds: %+v", list)
 	}
-	// Arguments with which there is little to do; a replay of which there is none ends by saying so.
+	// Arguments with which there is little to do; an archive or a replay of which there is none ends the job by saying so.
 	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
 	args := map[string]struct{ args, state string }{
+		"backfill":    {fmt.Sprintf(`{"prefix":"import/","from":%q}`, yesterday), "cancelled"},
 		"replay":      {fmt.Sprintf(`{"from":%q}`, yesterday), "succeeded"},
 		"replay-swap": {`{"replay":"777"}`, "cancelled"},
 		"replay-drop": {`{"replay":"777"}`, "cancelled"},

@@ -25,6 +25,7 @@ const (
 	lockReplay
 	lockTypical
 	lockWebhooks
+	lockBackfill
 )
 
 // errLeadLost is the cause of the context's end when leadership was lost.

@@ -22,7 +22,7 @@ const day = 24 * time.Hour
 // Retention is how long what grows with time is kept, counted in whole UTC days.
 type Retention struct {
 	Claims   time.Duration // idempotency; the accepted window and a day; default and least 8 days
-	Ledger   time.Duration // envelope, with its adjustments, voided_envelope and quarantine; default 90 days
+	Ledger   time.Duration // envelope, with its adjustments, voided_envelope and quarantine; backfill; default 90 days
 	Speeds   time.Duration // segment_speed, edge_day and sensor_health; default 35 days
 	Evidence time.Duration // and what is learned from it alone; default 35 days
 	History  time.Duration // speed_day, limit_change, ended hazards and decided map errors; default 400 days
@@ -110,23 +110,33 @@ func (db *DB) CreatePartitions(ctx context.Context) (made int, err error) {
 			return err
 		}
 		for _, t := range db.dailies() {
-			for d := today.Add(-PastDays * day); !d.After(today.Add(AheadDays * day)); d = d.Add(day) {
-				name := partitionName(t.table, d)
-				if state, ok := have[name]; ok && state != detached {
-					continue
-				}
-				// CREATE TABLE … PARTITION OF would lock the parent exclusively; ATTACH does not.
-				made++
-				_, err := tx.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %[1]s (LIKE %[2]s INCLUDING ALL)%[5]s;"+
-					"ALTER TABLE %[2]s ATTACH PARTITION %[1]s FOR VALUES FROM (%[3]s) TO (%[4]s)",
-					name, t.table, t.bound(d), t.bound(d.Add(day)), t.with))
-				if err != nil {
-					return fmt.Errorf("partition %s: %w", name, err)
-				}
+			n, err := makePartitions(ctx, tx, have, t, today.Add(-PastDays*day), today.Add(AheadDays*day))
+			if err != nil {
+				return err
 			}
+			made += n
 		}
 		return nil
 	})
+}
+
+// makePartitions makes those of a table's partitions of the days from first to last that are not in have, and tells how many.
+func makePartitions(ctx context.Context, tx pgx.Tx, have map[string]attachment, t daily, first, last time.Time) (made int, err error) {
+	for d := first; !d.After(last); d = d.Add(day) {
+		name := partitionName(t.table, d)
+		if state, ok := have[name]; ok && state != detached {
+			continue
+		}
+		// CREATE TABLE … PARTITION OF would lock the parent exclusively; ATTACH does not.
+		made++
+		_, err := tx.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %[1]s (LIKE %[2]s INCLUDING ALL)%[5]s;"+
+			"ALTER TABLE %[2]s ATTACH PARTITION %[1]s FOR VALUES FROM (%[3]s) TO (%[4]s)",
+			name, t.table, t.bound(d), t.bound(d.Add(day)), t.with))
+		if err != nil {
+			return made, fmt.Errorf("partition %s: %w", name, err)
+		}
+	}
+	return made, nil
 }
 
 // attachment is how a table that is named like a partition relates to its parent.
@@ -173,8 +183,10 @@ func (db *DB) EndRetention(ctx context.Context) (dropped int, deleted int64, err
 	if dropped, err = db.dropPartitions(ctx); err != nil {
 		return dropped, 0, err
 	}
-	deleted, err = db.deleteExpired(ctx)
-	return dropped, deleted, err
+	if deleted, err = db.deleteExpired(ctx); err != nil {
+		return dropped, deleted, err
+	}
+	return dropped, deleted, db.forgetOldClaims(ctx)
 }
 
 func (db *DB) dropPartitions(ctx context.Context) (dropped int, err error) {
@@ -268,6 +280,7 @@ func (db *DB) deleteExpired(ctx context.Context) (deleted int64, err error) {
 		},
 		{"webhook_told", "DELETE FROM webhook_told t WHERE NOT EXISTS (SELECT FROM hazard h WHERE h.id = t.hazard)", nil},
 		{"limit_change", "DELETE FROM limit_change WHERE at < $1", []any{now.Add(-db.retention.History)}},
+		{"backfill", "DELETE FROM backfill WHERE touched_at < $1", []any{now.Truncate(day).Add(-db.retention.Ledger)}},
 		{"map_error", expireErrors, []any{now.Add(-db.retention.Evidence)}},
 		{"map_error", "DELETE FROM map_error WHERE updated_at < $1", []any{now.Add(-db.retention.History)}},
 	}

@@ -12,12 +12,19 @@ import (
 // rollUpSegments is how many segments of a day are added up at a time: about 600 bytes each.
 const rollUpSegments = 20_000
 
-// AddUpDays brings speed_day up to date: of the days that are over and may still get deltas, it adds those segments up
+// AddUpDays brings speed_day up to date: of the days that are over and may still get deltas, also from backfills, it adds those segments up
 // again of which edge_day has another number of samples. So it makes good what comes late or what a crash left, and costs
 // little when nothing changed. It tells how many segments' days it wrote. Safe to run at any time, by any number of processes.
 func (db *DB) AddUpDays(ctx context.Context) (written int64, err error) {
 	today := db.now().UTC().Truncate(day)
+	days, err := db.backfilledDays(ctx, today.Add(-PastDays*day))
+	if err != nil {
+		return 0, err
+	}
 	for d := today.Add(-PastDays * day); d.Before(today); d = d.Add(day) {
+		days = append(days, d)
+	}
+	for _, d := range days {
 		for {
 			n, err := db.rollUpDay(ctx, d)
 			if err != nil {
@@ -34,6 +41,20 @@ func (db *DB) AddUpDays(ctx context.Context) (written int64, err error) {
 	}
 	_, err = db.pool.Exec(ctx, "DELETE FROM speed_day_done WHERE day < $1", today.Add(-db.retention.History))
 	return written, wrap("forget days that were added up", err)
+}
+
+// backfilledDays lists the days before one that backfills of late may have changed, or still do.
+func (db *DB) backfilledDays(ctx context.Context, before time.Time) ([]time.Time, error) {
+	rows, err := db.pool.Query(ctx, `SELECT DISTINCT d FROM backfill, generate_series(from_day - interval '1 day', to_day, interval '1 day') d
+		WHERE touched_at > $1 AND d < $2 ORDER BY d`, db.now().Add(-2*day), before)
+	if err != nil {
+		return nil, wrap("list backfilled days", err)
+	}
+	days, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
+	for i := range days {
+		days[i] = days[i].UTC()
+	}
+	return days, wrap("list backfilled days", err)
 }
 
 // rollUpDay adds up to rollUpSegments segments of a day up again and tells how many.
