@@ -117,15 +117,21 @@ const (
 	replayLock     = 0x6361_7261_7373_6f09
 )
 
-// hold takes locks of the embedded database until release is called; killing the process releases them, too.
-func (u *embeddedUp) hold(locks ...int64) (release func()) {
+// database is the embedded database's connection string.
+func (u *embeddedUp) database() string {
 	u.t.Helper()
 	sockets, err := filepath.Glob(filepath.Join(u.data, "postgres*", ".s.PGSQL.*[0-9]"))
 	if err != nil || len(sockets) != 1 {
 		u.t.Fatalf("the database's sockets: %v (%v)", sockets, err)
 	}
 	dir, port := filepath.Dir(sockets[0]), filepath.Ext(sockets[0])[1:]
-	conn, err := pgx.Connect(u.t.Context(), fmt.Sprintf("host=%s port=%s user=postgres dbname=%s sslmode=disable", dir, port, databaseName))
+	return fmt.Sprintf("host=%s port=%s user=postgres dbname=%s sslmode=disable", dir, port, databaseName)
+}
+
+// hold takes locks of the embedded database until release is called; killing the process releases them, too.
+func (u *embeddedUp) hold(locks ...int64) (release func()) {
+	u.t.Helper()
+	conn, err := pgx.Connect(u.t.Context(), u.database())
 	if err != nil {
 		u.t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 type embeddedUp struct {
 	t          *testing.T
 	data, addr string
+	extra      []string // arguments
 	*process
 }
 
@@ -29,7 +30,7 @@ func (u *embeddedUp) url() string { return "http://" + u.addr }
 
 func (u *embeddedUp) again() {
 	u.t.Helper()
-	u.process = start(u.t, nil, "up", "--data", u.data, "--listen", u.addr, "--fleet", "0", "--quiet")
+	u.process = start(u.t, nil, append([]string{"up", "--data", u.data, "--listen", u.addr, "--fleet", "0", "--quiet"}, u.extra...)...)
 	u.ready(u.url(), time.Minute)
 }
 

@@ -34,9 +34,9 @@ due AS (
 	SELECT d.id FROM webhook_delivery d JOIN picked USING (id)
 	WHERE d.state = 'pending' AND (d.lease_until IS NULL OR d.lease_until < clock_timestamp()) FOR UPDATE OF d SKIP LOCKED
 )
-UPDATE webhook_delivery d SET lease_until = clock_timestamp() + $5 * interval '1 ms', attempts = d.attempts + 1, first_at = coalesce(d.first_at, clock_timestamp())
+UPDATE webhook_delivery d SET lease_until = clock_timestamp() + $5 * interval '1 ms', attempts = d.attempts + 1, first_at = coalesce(d.first_at, now())
 FROM locked, webhook w WHERE d.id = locked.id AND w.id = d.webhook
-RETURNING d.id, d.webhook, w.url, w.host, d.event, d.body, d.attempts, w.secret, CASE WHEN w.old_until > clock_timestamp() THEN w.old_secret END`
+RETURNING d.id, d.webhook, w.url, w.host, d.event, d.body, d.attempts, now(), w.secret, CASE WHEN w.old_until > clock_timestamp() THEN w.old_secret END`
 
 // ClaimDeliveries implements webhook.Store.
 func (db *DB) ClaimDeliveries(ctx context.Context, c webhook.Claim) ([]webhook.Attempt, error) {
@@ -51,7 +51,7 @@ func (db *DB) ClaimDeliveries(ctx context.Context, c webhook.Claim) ([]webhook.A
 	}
 	as, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (a webhook.Attempt, err error) {
 		var secret, old []byte
-		err = row.Scan(&a.Delivery, &a.Webhook, &a.URL, &a.Host, &a.Event, &a.Body, &a.Number, &secret, &old)
+		err = row.Scan(&a.Delivery, &a.Webhook, &a.URL, &a.Host, &a.Event, &a.Body, &a.Number, &a.ClaimedAt, &secret, &old)
 		a.Secrets = append(a.Secrets, secret)
 		if old != nil {
 			a.Secrets = append(a.Secrets, old)
@@ -67,10 +67,11 @@ func (db *DB) EndAttempt(ctx context.Context, a *webhook.Attempt, judge func(web
 		h := webhook.History{Attempt: a.Number}
 		var failing *float64
 		var first float64
-		// The webhook before the delivery, as all who lock both do.
-		err := tx.QueryRow(ctx, "SELECT extract(epoch FROM clock_timestamp() - failing_since)::float8 FROM webhook WHERE id = $1 FOR NO KEY UPDATE", a.Webhook).Scan(&failing)
+		// The webhook before the delivery, as all who lock both do. Both times are up to the same moment: a delivery that was tried all
+		// day without a success in between is dead exactly when the webhook has failed all day.
+		err := tx.QueryRow(ctx, "SELECT extract(epoch FROM now() - failing_since)::float8 FROM webhook WHERE id = $1 FOR NO KEY UPDATE", a.Webhook).Scan(&failing)
 		if err == nil {
-			err = tx.QueryRow(ctx, `SELECT coalesce(extract(epoch FROM clock_timestamp() - first_at), 0)::float8, hazard IS NULL FROM webhook_delivery
+			err = tx.QueryRow(ctx, `SELECT coalesce(extract(epoch FROM now() - first_at), 0)::float8, hazard IS NULL FROM webhook_delivery
 				WHERE id = $1 AND state = 'pending' AND attempts = $2 FOR UPDATE`, a.Delivery, a.Number).Scan(&first, &h.Test)
 		}
 		if errors.Is(err, pgx.ErrNoRows) { // deleted, or another's by now: then that one's outcome counts
@@ -98,9 +99,9 @@ func (db *DB) EndAttempt(ctx context.Context, a *webhook.Attempt, judge func(web
 		case v.Error == "":
 			b.Queue("UPDATE webhook SET failing_since = NULL, hold_until = NULL WHERE id = $1 AND (failing_since IS NOT NULL OR hold_until IS NOT NULL)", a.Webhook)
 		default:
-			b.Queue(`UPDATE webhook SET failing_since = coalesce(failing_since, clock_timestamp()),
+			b.Queue(`UPDATE webhook SET failing_since = coalesce(failing_since, $3),
 				hold_until = CASE WHEN $2::bigint > 0 THEN greatest(hold_until, clock_timestamp() + $2 * interval '1 ms') ELSE hold_until END WHERE id = $1`,
-				a.Webhook, v.Hold.Milliseconds())
+				a.Webhook, v.Hold.Milliseconds(), a.ClaimedAt)
 			if v.Webhook != "" {
 				b.Queue("UPDATE webhook SET state = $2, reason = $3 WHERE id = $1 AND state = 'active'", a.Webhook, string(v.Webhook), v.Reason)
 			}

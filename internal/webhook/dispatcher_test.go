@@ -51,6 +51,7 @@ func TestToldFromStartToEnd(t *testing.T) {
 			t.Errorf("event %+v", g)
 		}
 	}
+	eventually(t, "all is logged", func() bool { return get(t, db, w.ID).Pending == 0 })
 	for _, d := range deliveries(t, db, w.ID) {
 		if d.State != webhook.Delivered || d.Attempts != 1 || d.Status != http.StatusNoContent || d.Error != "" || d.LastAt.IsZero() || !d.NextAt.IsZero() {
 			t.Errorf("log: %+v", d)
@@ -101,6 +102,7 @@ func TestFailuresAreTriedAgainInOrder(t *testing.T) {
 	if len(accepted) != 7 || len(asked) != 28 {
 		t.Errorf("%d requests, %d of them accepted; want 28 and 7", len(asked), len(accepted))
 	}
+	eventually(t, "all is logged", func() bool { return get(t, db, w.ID).Pending == 0 })
 	if w := get(t, db, w.ID); w.State != webhook.Active || !w.FailingSince.IsZero() || w.Pending != 0 || w.LastDelivered.IsZero() {
 		t.Errorf("%+v", w)
 	}
@@ -287,12 +289,13 @@ func TestFailingAllDay(t *testing.T) {
 	rc.mu.Lock()
 	broken = false
 	rc.mu.Unlock()
+	dead := d.ID
 	state := webhook.Active
 	if before, after, err := db.ChangeWebhook(t.Context(), w.ID, webhook.Change{State: &state}); err != nil || before.State != webhook.Paused || after.State != webhook.Active || after.Reason != "" {
 		t.Fatalf("%+v, %+v, %v", before, after, err)
 	}
 	eventually(t, "what came meanwhile", func() bool { return len(rc.told(1)) == 1 && len(rc.told(2)) == 1 })
-	if before, after, err := db.Redeliver(t.Context(), w.ID, d.ID); err != nil || before.State != webhook.Dead || after.State != webhook.Pending {
+	if before, after, err := db.Redeliver(t.Context(), w.ID, dead); err != nil || before.State != webhook.Dead || after.State != webhook.Pending {
 		t.Fatalf("%+v, %+v, %v", before, after, err)
 	}
 	eventually(t, "sent again", func() bool { return slices.Equal(rc.told(1), []string{"updated", "started"}) })
@@ -446,6 +449,7 @@ func TestDispatchersSideBySide(t *testing.T) {
 		}
 		return true
 	})
+	eventually(t, "all is logged", func() bool { return get(t, db, w.ID).Pending == 0 })
 	consistent(t, rc)
 	seen := map[string]bool{}
 	for _, d := range deliveries(t, db, w.ID) {

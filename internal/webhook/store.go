@@ -37,14 +37,15 @@ type Claim struct {
 
 // Attempt is a delivery that is to be tried now.
 type Attempt struct {
-	Delivery int64
-	Webhook  string
-	URL      string
-	Host     string // host and port of URL
-	Event    string
-	Body     []byte
-	Number   int      // from 1 on
-	Secrets  [][]byte // sealed, the present one first
+	Delivery  int64
+	Webhook   string
+	URL       string
+	Host      string // host and port of URL
+	Event     string
+	Body      []byte
+	Number    int       // from 1 on
+	ClaimedAt time.Time // by the database's clock; of the first attempt, what the delivery's time is counted from
+	Secrets   [][]byte  // sealed, the present one first
 }
 
 // Backlog is how deliveries stand.

@@ -55,7 +55,7 @@ type Webhook struct {
 	CreatedAt   time.Time
 	CreatedBy   string // the credential's subject
 
-	FailingSince   time.Time // the first failure since the last success; zero: none
+	FailingSince   time.Time // begin of the first failure since the last success; zero: none
 	OldSecretUntil time.Time // until when the secret before signs too; zero: there is none
 	Pending        int       // deliveries that wait
 	LastDelivered  time.Time // zero: none that is still in the log

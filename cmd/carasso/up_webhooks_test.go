@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carasso/carasso/internal/postgres"
+	"github.com/carasso/carasso/mapdata/geo"
+	"github.com/carasso/carasso/mapdata/hazard"
+	"github.com/carasso/carasso/telemetry"
+)
+
+// A hazard starts, and a subscriber is told; it ends while the process is killed and started again, and the subscriber is told.
+func TestUpWebhooks(t *testing.T) {
+	t.Parallel()
+	told := make(chan string, 100)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var e struct{ Type, Subject string }
+		if err := json.Unmarshal(body, &e); err != nil || !strings.HasPrefix(r.Header.Get("webhook-signature"), "v1,") {
+			t.Errorf("%s: %v", body, err)
+		}
+		told <- e.Type + " " + e.Subject
+	}))
+	defer receiver.Close()
+	next := func(want string) {
+		t.Helper()
+		select {
+		case got := <-told:
+			if got != want {
+				t.Fatalf("told %q, want %q", got, want)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("not told %q", want)
+		}
+	}
+
+	u := newUp(t)
+	token := u.operator()
+	order := fmt.Sprintf(`{"url":%q,"categories":["slippery_road"]}`, receiver.URL)
+	if code, body := post(t, u.url()+"/v1/webhooks", token, order); code != http.StatusBadRequest {
+		t.Fatalf("loopback by default: %d %s", code, body)
+	}
+	u.terminate(time.Minute)
+	u.extra = []string{"--webhook-http", "--webhook-private"}
+	u.again()
+	code, body := post(t, u.url()+"/v1/webhooks", token, order)
+	var hook struct{ ID, Secret string }
+	if err := json.Unmarshal([]byte(body), &hook); err != nil || code != http.StatusCreated || hook.Secret == "" {
+		t.Fatalf("subscribe: %d %s (%v)", code, body, err)
+	}
+	if code, body := post(t, u.url()+"/v1/webhooks/"+hook.ID+"/test", token, ""); code != http.StatusAccepted {
+		t.Fatalf("test: %d %s", code, body)
+	}
+	next("org.carasso.webhook.test webhook/" + hook.ID)
+
+	h := hazard.Hazard{
+		ID: 4711, Category: telemetry.SlipperyRoad, At: geo.At(42.5063, 1.5218), Probability: 0.99, Vehicles: 3,
+		StartedMS: time.Now().UnixMilli(), UpdatedMS: time.Now().UnixMilli(),
+	}
+	u.store(h)
+	next("org.carasso.hazard.started hazard/4711")
+	h.EndedMS = h.UpdatedMS
+	u.store(h)
+	u.kill()
+	u.again()
+	next("org.carasso.hazard.ended hazard/4711")
+	var page struct {
+		Deliveries []struct{ State, Type string }
+	}
+	deadline := time.Now().Add(time.Minute)
+	for len(page.Deliveries) != 3 || page.Deliveries[0].State != "delivered" {
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", page)
+		}
+		time.Sleep(50 * time.Millisecond)
+		u.read(token, "/v1/webhooks/"+hook.ID+"/deliveries", &page)
+	}
+	u.terminate(time.Minute)
+}
+
+// store puts a hazard into the embedded database.
+func (u *embeddedUp) store(h hazard.Hazard) {
+	u.t.Helper()
+	db, err := postgres.Open(u.t.Context(), postgres.Config{URL: u.database()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.StoreHazards(u.t.Context(), []hazard.Hazard{h}); err != nil {
+		u.t.Fatal(err)
+	}
+}
