@@ -27,6 +27,14 @@ type ledgerDoc struct {
 	Balanced   bool          `json:"balanced"`
 	Gaps       int           `json:"gaps"`
 	Crosscheck crosscheckDoc `json:"crosscheck"`
+	Erased     erasedDoc     `json:"erased"`
+}
+
+// erasedDoc is how much of what was archived, or put into quarantine, in the period does not exist any more. It is still counted as what
+// it was.
+type erasedDoc struct {
+	Batches int64 `json:"batches"`
+	Samples int64 `json:"samples"`
 }
 
 type ledgerRow struct {
@@ -180,6 +188,7 @@ func newLedgerDoc(report *ledger.Report, by string) ledgerDoc {
 		doc.Rows = append(doc.Rows, row)
 	}
 	doc.Totals = newAccountDoc(&totals)
+	doc.Erased = erasedDoc{report.Erased.Batches, report.Erased.Samples}
 	doc.Crosscheck = crosscheckDoc{
 		Archived: report.Handled.Batches, ArchivedSamples: report.Handled.Samples,
 		ManifestBatches: report.Manifest.Batches, ManifestSamples: report.Manifest.Samples,

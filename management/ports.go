@@ -2,11 +2,13 @@ package management
 
 import (
 	"context"
+	"crypto/ed25519"
 	"net/http"
 	"time"
 
 	"github.com/carasso/carasso/internal/audit"
 	"github.com/carasso/carasso/internal/credential"
+	"github.com/carasso/carasso/internal/keyring"
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/hazard"
 	"github.com/carasso/carasso/mapdata/learn"
@@ -64,6 +66,7 @@ type Store interface {
 	Quarantine
 	Replays
 	Webhooks
+	Erasures
 	// ArchivedIn adds up what flushes committed in [from, to) have archived: counted samples, and bytes of objects.
 	ArchivedIn(ctx context.Context, from, to time.Time) (samples, bytes int64, err error)
 }
@@ -131,8 +134,12 @@ type Queue interface {
 	Depth(ctx context.Context) (telemetry.QueueDepth, error)
 }
 
-// Ring derives the id under which a batch was claimed, and the one under which a vehicle's status is kept.
+// Ring derives the id under which a batch was claimed, the one under which a vehicle's status is kept, and what it was called on the
+// days whose key exists; and it signs receipts.
 type Ring interface {
+	Pseudonyms(ctx context.Context, vehicle string, from, to time.Time) ([]keyring.DayPseudonym, error)
+	SignReceipt(document []byte) []byte
+	ReceiptKey() ed25519.PublicKey
 	StatusID(vehicle string) [16]byte
 	ClaimID(vehicle string, batch telemetry.BatchID) telemetry.ClaimID
 }

@@ -150,6 +150,7 @@ func (s *Server) routes(m *metrics, page http.Handler) {
 	s.jobRoutes(r.With(analyst), r.With(operator))
 	s.webhookRoutes(r.With(analyst), r.With(operator))
 	s.replayRoutes(r.With(analyst))
+	s.erasureRoutes(r.With(operator), r.With(admin))
 	s.trendRoutes(r.With(analyst))
 	r.Get("/openapi.json", s.getSpec)
 	if s.deps.Tiles != nil {

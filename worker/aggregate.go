@@ -66,7 +66,7 @@ func (a *aggregate) add(ctx context.Context, w *work, envelopes []int, liveFrom 
 		env := &w.envelopes[e]
 		for i := env.first; i < env.last; i++ {
 			b := &w.batches[i]
-			if !b.fresh {
+			if !b.fresh || b.erased {
 				continue
 			}
 			drive := a.learned.take(w, b)

@@ -90,7 +90,7 @@ func (a *archiver) arrange(w *work, envelopes []int) {
 	for _, e := range envelopes {
 		for i := w.envelopes[e].first; i < w.envelopes[e].last; i++ {
 			b := &w.batches[i]
-			if !b.fresh {
+			if !b.fresh || b.erased {
 				continue
 			}
 			s := &w.samples[b.s0]

@@ -16,6 +16,8 @@ import (
 
 // CompactStore is the database's side of a Compactor. Safe for concurrent use.
 type CompactStore interface {
+	// LockArchive keeps others from changing what is archived, until unlock.
+	LockArchive(ctx context.Context) (unlock func(), err error)
 	// ArchiveGroups lists what may be put together of the hours that begin in [from, to).
 	ArchiveGroups(ctx context.Context, from, to time.Time) ([]ledger.ArchiveGroup, error)
 	// ArchiveObjects lists the objects of a group that were not put together yet, oldest first.
@@ -135,6 +137,11 @@ func (c *Compactor) Run(ctx context.Context, a CompactArgs, p job.Progress) (r C
 }
 
 func (c *Compactor) group(ctx context.Context, g ledger.ArchiveGroup, r *CompactReport, told func()) error {
+	unlock, err := c.store.LockArchive(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	objects, err := c.store.ArchiveObjects(ctx, g)
 	if err != nil {
 		return err
@@ -214,8 +221,11 @@ func (c *Compactor) together(ctx context.Context, g ledger.ArchiveGroup, old []l
 // compactedKey is a new key in the hour's folder. The database tells by its name that the object is put
 // together already.
 func compactedKey(hour, now time.Time) string {
-	return "raw/" + hour.UTC().Format("2006/01/02/15") + "/compacted-" + newObjectID(now) + ".parquet"
+	return "raw/" + hour.UTC().Format("2006/01/02/15") + "/" + compactedName + newObjectID(now) + ".parquet"
 }
+
+// compactedName begins the names of objects that were put together.
+const compactedName = "compacted-"
 
 // load appends an archive object's batches with their matched edges.
 func (w *work) load(object []byte) error {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carasso/carasso/telemetry/ledger"
 	"github.com/carasso/carasso/worker"
 )
 
@@ -99,8 +100,30 @@ func TestReadersDuringCompaction(t *testing.T) {
 	w.verifyArchive()
 }
 
-// Of two at the same time each object is put together by one.
+// Of two at the same time each object is put together by one: the other waits.
 func TestRacingCompactors(t *testing.T) {
+	t.Parallel()
+	w := archived(t)
+	second := make(chan error, 1)
+	raced := false
+	_, first := w.compactor(0, func(s worker.CompactStep) {
+		if s == worker.CompactSwap && !raced {
+			raced = true
+			go func() {
+				_, err := w.compactor(0, nil).Run(context.Background(), worker.CompactArgs{}, ignored{})
+				second <- err
+			}()
+			time.Sleep(100 * time.Millisecond)
+		}
+	}).Run(t.Context(), worker.CompactArgs{}, ignored{})
+	if err := <-second; first != nil || err != nil {
+		t.Errorf("the faster one: %v, the slower one: %v", first, err)
+	}
+	w.verify(0)
+}
+
+// One whose database session, and with it the lock, was lost is noticed by the manifest.
+func TestOvertakenCompactor(t *testing.T) {
 	t.Parallel()
 	w := archived(t)
 	var second error
@@ -108,10 +131,11 @@ func TestRacingCompactors(t *testing.T) {
 	_, first := w.compactor(0, func(s worker.CompactStep) {
 		if s == worker.CompactSwap && !raced {
 			raced = true
+			w.exec("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
 			_, second = w.compactor(0, nil).Run(t.Context(), worker.CompactArgs{}, ignored{})
 		}
 	}).Run(t.Context(), worker.CompactArgs{}, ignored{})
-	if first == nil || second != nil {
+	if !errors.Is(first, ledger.ErrArchiveChanged) || second != nil {
 		t.Errorf("the slower one: %v, the faster one: %v", first, second)
 	}
 	w.verify(0)

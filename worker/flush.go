@@ -32,6 +32,7 @@ type flusher struct {
 	archive  *archiver // nil after a panic
 	entries  []int     // indexes of envelopes to enter into the ledger, sorted
 	headers  []*telemetry.Header
+	forgets  forgetter
 	claims   []claimed
 	ids      []telemetry.ClaimID
 	samples  []int16
@@ -129,10 +130,10 @@ func (f *flusher) keep(ctx context.Context, tx Tx, w *work, envelopes []int, qua
 	step(StepArchive)
 	var object []byte
 	m = ledger.Flush{
-		Worker: f.cfg.Name, Batches: f.sums.batches, Samples: f.sums.samples, TMin: f.sums.tMin, TMax: f.sums.tMax,
+		Worker: f.cfg.Name, Batches: f.sums.batches + int(f.forgets.erased.Batches), Samples: f.sums.samples + f.forgets.erased.Samples, Erased: f.forgets.erased, TMin: f.sums.tMin, TMax: f.sums.tMax,
 		MapVersion: f.mapVersion(),
 	}
-	if m.Batches > 0 {
+	if f.sums.batches > 0 {
 		if f.archive == nil {
 			if f.archive, err = newArchiver(byPlace); err != nil {
 				return m, err
@@ -145,7 +146,7 @@ func (f *flusher) keep(ctx context.Context, tx Tx, w *work, envelopes []int, qua
 		res.bytes = len(object)
 	}
 	step(StepPut)
-	if err := f.put(ctx, w, envelopes, m.ObjectKey, object, quarantine); err != nil {
+	if err := f.put(ctx, tx, w, envelopes, m.ObjectKey, object, quarantine); err != nil {
 		return m, err
 	}
 	step(StepStore)
@@ -231,7 +232,7 @@ func (f *flusher) claim(ctx context.Context, tx Tx, w *work, envelopes []int) er
 	for i := range f.claims {
 		w.batches[f.claims[i].batch].fresh = fresh[i]
 	}
-	return nil
+	return f.forgets.mark(ctx, tx, w, envelopes)
 }
 
 func (f *flusher) flags(n int) []bool {
@@ -347,7 +348,7 @@ func newObjectID(now time.Time) string {
 }
 
 // put stores the archive's object and what goes to quarantine.
-func (f *flusher) put(ctx context.Context, w *work, envelopes []int, key string, object []byte, quarantine []ledger.Quarantined) error {
+func (f *flusher) put(ctx context.Context, tx Tx, w *work, envelopes []int, key string, object []byte, quarantine []ledger.Quarantined) error {
 	if key != "" {
 		if err := f.objects.Put(ctx, key, object, archiveType, ""); err != nil {
 			return fmt.Errorf("put %s: %w", key, err)
@@ -362,7 +363,11 @@ func (f *flusher) put(ctx context.Context, w *work, envelopes []int, key string,
 			continue
 		}
 		key := e.quarantineKey()
-		if err := f.objects.Put(ctx, key, e.delivery.Body, "application/octet-stream", ""); err != nil {
+		body, err := f.forgets.envelope(ctx, tx, e.delivery.Body, f.cfg.MaxEnvelope)
+		if err != nil {
+			return err
+		}
+		if err := f.objects.Put(ctx, key, body, "application/octet-stream", ""); err != nil {
 			return fmt.Errorf("put %s: %w", key, err)
 		}
 	}

@@ -40,6 +40,8 @@ func allFresh(fresh []bool) error {
 	return nil
 }
 
+func (*memoryTx) Erased(context.Context, []uint64, []int64, []bool) error { return nil }
+
 func (m *memoryTx) Speeds(_ context.Context, rows []learn.SpeedRow) error {
 	if m.bursts {
 		panic("bug")

@@ -58,6 +58,9 @@ type Tx interface {
 	// Claim claims batches and tells in fresh which of them nobody claimed before. ids are
 	// distinct and sorted; samples are the counted ones of each.
 	Claim(ctx context.Context, ids []telemetry.ClaimID, samples []int16, fresh []bool) error
+	// Erased tells in erased which batches, of a vehicle (the day's pseudonym) and accepted at a time (ms since the epoch), are of
+	// somebody whose data was erased since. All slices are as long.
+	Erased(ctx context.Context, vehicles []uint64, acceptedMS []int64, erased []bool) error
 	// Speeds (by the minute), Health, Evidence and Dirty store what the flush learned.
 	Speeds(ctx context.Context, rows []learn.SpeedRow) error
 	Health(ctx context.Context, rows []learn.HealthRow) error

@@ -108,6 +108,9 @@ func (p *preparer) decode(w *work, e *envelope) {
 
 // decodeRecord appends a batch to w, or says why it can't be used. n is its counted samples.
 func (p *preparer) decodeRecord(w *work, r telemetry.Record, envelope int32, window [2]int64) (n int, why *refused) {
+	if erasedRecord(r) {
+		return 0, &refused{reason: ledger.ReasonErased, detail: "the vehicle's data was erased"}
+	}
 	b := &w.decoded
 	if err := telemetry.DecodeCanonical(r.Payload, b); err != nil {
 		return 0, &refused{reason: ledger.ReasonBatch, detail: err.Error()}

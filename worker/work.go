@@ -68,6 +68,7 @@ type batch struct {
 	final    bool
 	settled  bool // not the flush's concern: what became of it is in the ledger
 	fresh    bool // set by the flush: claimed by it
+	erased   bool // set by the flush: fresh, but to be kept nowhere, as its vehicle's data was erased since it was sent
 }
 
 // counted is where the samples that count begin.

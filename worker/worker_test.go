@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 		compactChild()
 		return
 	}
+	if os.Getenv(eraseChildEnv) != "" {
+		eraseChild()
+		return
+	}
 	if os.Getenv(replayChildEnv) != "" {
 		replayChild()
 		return

@@ -11,6 +11,7 @@ import (
 	"github.com/carasso/carasso/internal/orphan"
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/river"
+	"github.com/carasso/carasso/internal/vehiclestatus"
 	"github.com/carasso/carasso/worker"
 )
 
@@ -90,6 +91,9 @@ func jobKinds(f jobsFlags, b backends, db *postgres.DB, maps *roads, log *slog.L
 		return makeRelease(ctx, a, b, db, log, p)
 	}))
 	add(newBackfiller(b, db, maps, log).Kind())
+	add(worker.NewEraser(worker.EraserDeps{
+		Store: db, Objects: b.objects, Statuses: vehiclestatus.Eraser{Store: b.live, Now: time.Now}, ForgetWait: vehiclestatus.ForgetWithin, Logger: log,
+	}).Kind())
 	replays, err := newReplayer(b, db, maps, log).Kinds()
 	return append(kinds, replays...), errors.Join(append(errs, err)...)
 }

@@ -208,6 +208,8 @@ func TestUpReplay(t *testing.T) {
 	if standing.State != "dropped" {
 		t.Errorf("%+v", standing)
 	}
+	u.eraseCar("sim-1-000001")
+	u.drained(token)
 	u.terminate(time.Minute)
 }
 
@@ -228,6 +230,7 @@ func TestUpJobKinds(t *testing.T) {
 		"replay":      {fmt.Sprintf(`{"from":%q}`, yesterday), "succeeded"},
 		"replay-swap": {`{"replay":"777"}`, "cancelled"},
 		"replay-drop": {`{"replay":"777"}`, "cancelled"},
+		"erasure":     {`{"erasure":"777"}`, "cancelled"},
 	}
 	for _, k := range list.Kinds {
 		if _, ok := args[k.Name]; !ok {

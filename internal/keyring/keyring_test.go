@@ -3,11 +3,13 @@ package keyring
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -270,6 +272,50 @@ func TestKeysInMemoryAreBounded(t *testing.T) {
 	}
 	if n := len(*r.days.known.Load()); n > maxDays {
 		t.Errorf("%d day keys in memory", n)
+	}
+}
+
+func TestPseudonymsOfKnownDays(t *testing.T) {
+	s := newStore()
+	r := newRing(t, s, 1)
+	var want []DayPseudonym
+	for _, i := range []int{0, 1, 40} {
+		d := monday.AddDate(0, 0, i)
+		want = append(want, DayPseudonym{d.Truncate(24 * time.Hour), pseudonym(t, r, "car", d)})
+	}
+	fresh := newRing(t, s, 1)
+	got, err := fresh.Pseudonyms(t.Context(), "car", monday.AddDate(0, 0, -400), monday.AddDate(0, 0, 400))
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+	if len(s.items) != 3 || len(*fresh.days.known.Load()) != 0 {
+		t.Errorf("%d keys in the store, %d in memory: looking made some", len(s.items), len(*fresh.days.known.Load()))
+	}
+	if got, err := fresh.Pseudonyms(t.Context(), "car", tuesday, monday); err != nil || got != nil {
+		t.Errorf("no days: %v, %v", got, err)
+	}
+	if got, err := fresh.Pseudonyms(t.Context(), "car", tuesday, tuesday); err != nil || !slices.Equal(got, want[1:2]) {
+		t.Errorf("one day: %v, %v", got, err)
+	}
+	s.fail(errors.New("down"))
+	if got, err := fresh.Pseudonyms(t.Context(), "car", monday, tuesday); !errors.Is(err, s.err) {
+		t.Errorf("while the store is down: %v, %v", got, err)
+	}
+	s.fail(nil)
+	if got, err := newRing(t, s, 2).Pseudonyms(t.Context(), "car", monday, tuesday); !errors.Is(err, errWrapped) {
+		t.Errorf("with another master key: %v, %v", got, err)
+	}
+}
+
+func TestSignReceipt(t *testing.T) {
+	a, again, b := newRing(t, newStore(), 1), newRing(t, newStore(), 1), newRing(t, newStore(), 2)
+	document := []byte(`{"erasure":"1"}`)
+	sig := a.SignReceipt(document)
+	if !bytes.Equal(sig, again.SignReceipt(document)) || !ed25519.Verify(again.ReceiptKey(), document, sig) {
+		t.Error("the signature changes with the process")
+	}
+	if ed25519.Verify(b.ReceiptKey(), document, sig) || ed25519.Verify(a.ReceiptKey(), []byte(`{"erasure":"2"}`), sig) {
+		t.Error("another key or document passes")
 	}
 }
 

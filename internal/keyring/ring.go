@@ -5,6 +5,7 @@ package keyring
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -45,9 +46,10 @@ type Deps struct {
 // Ring derives claim ids, pseudonyms and trip keys. Safe for concurrent use. It works
 // without Run, which only keeps its day keys fresh.
 type Ring struct {
-	claim  *hasher
-	status *hasher
-	days   *days
+	claim   *hasher
+	status  *hasher
+	receipt ed25519.PrivateKey
+	days    *days
 }
 
 // New derives the fixed keys; day keys are fetched when first needed.
@@ -70,11 +72,24 @@ func New(deps Deps) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keyring derive: %w", err)
 	}
+	seed, err := hkdf.Key(sha256.New, deps.Master[:], nil, "carasso receipt", ed25519.SeedSize)
+	if err != nil {
+		return nil, fmt.Errorf("keyring derive: %w", err)
+	}
 	w, err := newWrapper(wrapKey)
 	if err != nil {
 		return nil, err
 	}
-	return &Ring{claim: newHasher(claimKey), status: newHasher(statusKey), days: newDays(deps, w)}, nil
+	return &Ring{claim: newHasher(claimKey), status: newHasher(statusKey), receipt: ed25519.NewKeyFromSeed(seed), days: newDays(deps, w)}, nil
+}
+
+// SignReceipt signs a document with Ed25519 (RFC 8032), under a key derived from the master key. The same document has always
+// the same signature.
+func (r *Ring) SignReceipt(document []byte) []byte { return ed25519.Sign(r.receipt, document) }
+
+// ReceiptKey is the public key of SignReceipt, of 32 bytes.
+func (r *Ring) ReceiptKey() ed25519.PublicKey {
+	return ed25519.PublicKey(r.receipt[ed25519.SeedSize:])
 }
 
 // ClaimID is the time prefix of batch and 80 bits of HMAC-SHA-256 over batch and

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -29,7 +28,7 @@ func (db *DB) ArchiveGroups(ctx context.Context, from, to time.Time) ([]ledger.A
 
 // ArchiveObjects lists the objects of a group that were not put together yet, oldest first.
 func (db *DB) ArchiveObjects(ctx context.Context, g ledger.ArchiveGroup) ([]ledger.ArchiveObject, error) {
-	rows, err := db.pool.Query(ctx, `SELECT id, object_key, object_bytes, batches, samples FROM manifest
+	rows, err := db.pool.Query(ctx, `SELECT id, object_key, object_bytes, batches - erased_batches, samples - erased_samples FROM manifest
 		WHERE committed_at >= $1 AND committed_at < $1 + interval '1 hour' AND map_version = $2 AND object_key NOT LIKE $3 ORDER BY id`,
 		g.Hour, g.MapVersion, compacted)
 	if err != nil {
@@ -38,8 +37,6 @@ func (db *DB) ArchiveObjects(ctx context.Context, g ledger.ArchiveGroup) ([]ledg
 	objects, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.ArchiveObject])
 	return objects, wrap("list archive objects", err)
 }
-
-var errSwapped = errors.New("somebody else has changed the manifest")
 
 // SwapArchive makes the manifest name one object instead of the given ones, all at once, or fails if it names
 // others by now. The object's bytes are shared among the rows by their samples.
@@ -65,8 +62,26 @@ func (db *DB) SwapArchive(ctx context.Context, old []ledger.ArchiveObject, key s
 			return err
 		}
 		if n := tag.RowsAffected(); n != int64(len(old)) {
-			return fmt.Errorf("%w: %d of %d objects are as they were", errSwapped, n, len(old))
+			return fmt.Errorf("%w: %d of %d objects are as they were", ledger.ErrArchiveChanged, n, len(old))
 		}
 		return nil
 	})
+}
+
+// LockArchive keeps all others from changing which objects the manifest names for what is archived already, until unlock or the end of
+// its session. It waits for those who do.
+func (db *DB) LockArchive(ctx context.Context) (unlock func(), err error) {
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return nil, wrap("lock the archive", err)
+	}
+	release, err := lockAlone(ctx, conn, lockArchive)
+	if err != nil {
+		conn.Release()
+		return nil, wrap("lock the archive", err)
+	}
+	return func() {
+		release()
+		conn.Release()
+	}, nil
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -155,6 +156,41 @@ func (f *Flush) Claim(ctx context.Context, ids []telemetry.ClaimID, samples []in
 	return wrap("claim batches", err)
 }
 
+// Erased tells in erased which batches, of a vehicle (the day's pseudonym) and accepted at a time (ms since the epoch), are of somebody
+// whose data was erased since. All slices are as long.
+func (f *Flush) Erased(ctx context.Context, vehicles []uint64, acceptedMS []int64, erased []bool) error {
+	clear(erased)
+	if len(vehicles) == 0 {
+		return nil
+	}
+	// Hardly ever is there any. In a statement of its own: this one sees what was committed while the flush waited to begin.
+	var some bool
+	if err := f.tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM erased_pseudonym)").Scan(&some); err != nil || !some {
+		return wrap("look for erased vehicles", err)
+	}
+	distinct := make(map[uint64]int64, len(vehicles)) // up to when its data was erased
+	for _, v := range vehicles {
+		distinct[v] = math.MinInt64
+	}
+	ids := make([]int64, 0, len(distinct))
+	for v := range distinct {
+		ids = append(ids, int64(v))
+	}
+	rows, err := f.tx.Query(ctx, "SELECT pseudonym, upto FROM erased_pseudonym WHERE pseudonym = ANY($1)", ids)
+	if err != nil {
+		return wrap("look for erased vehicles", err)
+	}
+	var id int64
+	var upto time.Time
+	if _, err = pgx.ForEachRow(rows, []any{&id, &upto}, func() error { distinct[uint64(id)] = upto.UnixMilli(); return nil }); err != nil {
+		return wrap("look for erased vehicles", err)
+	}
+	for i, v := range vehicles {
+		erased[i] = acceptedMS[i] <= distinct[v]
+	}
+	return nil
+}
+
 // Speeds stores the flush's speed deltas, whose buckets are minutes.
 func (f *Flush) Speeds(ctx context.Context, rows []learn.SpeedRow) error {
 	if len(rows) == 0 {
@@ -237,9 +273,9 @@ func (f *Flush) Commit(ctx context.Context, m ledger.Flush) error {
 		lo, hi := time.UnixMilli(m.TMin).UTC(), time.UnixMilli(m.TMax).UTC()
 		tMin, tMax = &lo, &hi
 	}
-	_, err := f.tx.Exec(ctx, `INSERT INTO manifest (id, worker, object_key, object_bytes, batches, samples, t_min, t_max, map_version)
-		OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		f.id, m.Worker, key, m.ObjectBytes, m.Batches, m.Samples, tMin, tMax, m.MapVersion)
+	_, err := f.tx.Exec(ctx, `INSERT INTO manifest (id, worker, object_key, object_bytes, batches, samples, t_min, t_max, map_version, erased_batches, erased_samples)
+		OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		f.id, m.Worker, key, m.ObjectBytes, m.Batches, m.Samples, tMin, tMax, m.MapVersion, m.Erased.Batches, m.Erased.Samples)
 	if err != nil {
 		f.Rollback(ctx)
 		return wrap("enter the manifest", err)

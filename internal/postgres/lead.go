@@ -26,6 +26,7 @@ const (
 	lockTypical
 	lockWebhooks
 	lockBackfill
+	lockArchive
 )
 
 // errLeadLost is the cause of the context's end when leadership was lost.

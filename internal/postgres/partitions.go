@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/carasso/carasso/telemetry/ledger"
 )
 
 // The days around today for which every partitioned table has a partition after Migrate
@@ -283,6 +285,8 @@ func (db *DB) deleteExpired(ctx context.Context) (deleted int64, err error) {
 		{"backfill", "DELETE FROM backfill WHERE touched_at < $1", []any{now.Truncate(day).Add(-db.retention.Ledger)}},
 		{"map_error", expireErrors, []any{now.Add(-db.retention.Evidence)}},
 		{"map_error", "DELETE FROM map_error WHERE updated_at < $1", []any{now.Add(-db.retention.History)}},
+		{"erased_pseudonym", "DELETE FROM erased_pseudonym WHERE keep_until < $1", []any{now}},
+		{"erasure", abandonErasures, []any{now.Add(-ledger.ErasurePatience)}},
 	}
 	// Limits have no index by age, which each judgement would have to keep: they are looked through once a day.
 	today := now.Unix() / int64(day/time.Second)

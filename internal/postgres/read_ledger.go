@@ -63,14 +63,19 @@ func (db *DB) Ledger(ctx context.Context, from, to time.Time) (ledger.Report, er
 		if err := adjust(ctx, tx, report.Hours, from, to); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, `SELECT m.batches, m.samples, e.batches + a.batches, e.samples + a.samples FROM
-			(SELECT coalesce(sum(batches), 0)::bigint AS batches, coalesce(sum(samples), 0)::bigint AS samples
+		return tx.QueryRow(ctx, `SELECT m.batches, m.samples, e.batches + a.batches, e.samples + a.samples,
+			m.erased_batches + q.erased_batches, m.erased_samples + q.erased_samples FROM
+			(SELECT coalesce(sum(erased_batches), 0)::bigint AS erased_batches, coalesce(sum(erased_samples), 0)::bigint AS erased_samples
+				FROM quarantine WHERE at >= $1 AND at < $2) q,
+			(SELECT coalesce(sum(batches), 0)::bigint AS batches, coalesce(sum(samples), 0)::bigint AS samples,
+				coalesce(sum(erased_batches), 0)::bigint AS erased_batches, coalesce(sum(erased_samples), 0)::bigint AS erased_samples
 				FROM manifest WHERE committed_at >= $1 AND committed_at < $2) m,
 			(SELECT coalesce(sum(archived), 0)::bigint AS batches, coalesce(sum(archived_samples), 0)::bigint AS samples
 				FROM envelope WHERE committed_at >= $1 AND committed_at < $2) e,
 			(SELECT coalesce(sum(archived), 0)::bigint AS batches, coalesce(sum(archived_samples), 0)::bigint AS samples
 				FROM envelope_adjustment WHERE committed_at >= $1 AND committed_at < $2) a`, from, to).
-			Scan(&report.Manifest.Batches, &report.Manifest.Samples, &report.Handled.Batches, &report.Handled.Samples)
+			Scan(&report.Manifest.Batches, &report.Manifest.Samples, &report.Handled.Batches, &report.Handled.Samples,
+				&report.Erased.Batches, &report.Erased.Samples)
 	})
 	return report, err
 }

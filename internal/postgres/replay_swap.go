@@ -41,7 +41,7 @@ func (db *DB) SwapReplay(ctx context.Context, id int64, speeds string, layerOf f
 		return r, wrap("swap a replay", err)
 	}
 	defer conn.Release()
-	unlock, err := keepFlushesOut(ctx, conn)
+	unlock, err := lockAlone(ctx, conn, lockFlush)
 	if err != nil {
 		return r, wrap("wait for the flushes under way", err)
 	}
@@ -76,13 +76,14 @@ func (db *DB) SwapReplay(ctx context.Context, id int64, speeds string, layerOf f
 	return db.Replay(ctx, id)
 }
 
-// keepFlushesOut waits for the flushes under way, and keeps others waiting until unlock or the session's end.
-func keepFlushesOut(ctx context.Context, conn *pgxpool.Conn) (unlock func(), err error) {
+// lockAlone waits for those who hold the lock, and keeps others waiting until unlock or the session's end. With lockFlush these are
+// flushes.
+func lockAlone(ctx context.Context, conn *pgxpool.Conn, lock Role) (unlock func(), err error) {
 	if _, err := conn.Exec(ctx, "SET lock_timeout = '"+swapFlushWait+"'"); err != nil {
 		return nil, err
 	}
 	for try := 1; ; try++ {
-		_, err = conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(lockFlush))
+		_, err = conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(lock))
 		if code(err) != "55P03" || try == swapTries {
 			break
 		}
@@ -99,7 +100,7 @@ func keepFlushesOut(ctx context.Context, conn *pgxpool.Conn) (unlock func(), err
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if _, err := conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", int64(lockFlush)); err != nil {
+		if _, err := conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", int64(lock)); err != nil {
 			_ = conn.Conn().Close(ctx) // the lock goes with its session
 		}
 	}, nil

@@ -29,6 +29,8 @@ type Config struct {
 	WritesPerS int
 	// Activity is how often the counts of vehicles are written. Default 30 s.
 	Activity time.Duration
+	// Forget is how often it is looked up who is to be forgotten. Default 30 s, at most that: see ForgetWithin.
+	Forget time.Duration
 	// Drain bounds the last writes after Run's context has ended. Default 5 s.
 	Drain time.Duration
 }
@@ -39,6 +41,7 @@ func (c Config) withDefaults() Config {
 	c.Repeat = cmp.Or(c.Repeat, 30*time.Second)
 	c.WritesPerS = cmp.Or(c.WritesPerS, 100)
 	c.Activity = cmp.Or(c.Activity, 30*time.Second)
+	c.Forget = cmp.Or(c.Forget, 30*time.Second)
 	c.Drain = cmp.Or(c.Drain, 5*time.Second)
 	return c
 }
@@ -54,6 +57,7 @@ func (c Config) Validate() error {
 		{"heartbeat", c.Heartbeat, time.Second, 24 * time.Hour},
 		{"repeat", c.Repeat, time.Second, time.Hour},
 		{"activity", c.Activity, 10 * time.Millisecond, 10 * time.Minute},
+		{"forget", c.Forget, 10 * time.Millisecond, 30 * time.Second},
 		{"drain", c.Drain, time.Millisecond, time.Minute},
 	} {
 		if f.v < f.lo || f.v > f.atMost {
@@ -108,9 +112,10 @@ type Notebook struct {
 	hasher Hasher
 	log    *slog.Logger
 
-	id     string // of this run
-	seed   maphash.Seed
-	shards [shards]shard
+	id        string       // of this run
+	forgotten map[ID]int64 // those that were, and when; of the goroutine in Run
+	seed      maphash.Seed
+	shards    [shards]shard
 
 	queue    queue
 	activity counters
@@ -141,6 +146,7 @@ type note struct {
 	seq        uint32
 	trouble    *trouble
 	queued     bool
+	forgotten  bool // it is in no shard any more, and never to be written
 	bad        bool // the last request was refused
 }
 

@@ -98,12 +98,17 @@ func (n *Notebook) Run(ctx context.Context) error {
 	defer tick.Stop()
 	perTurn := max(1, n.cfg.WritesPerS*int(turn/time.Millisecond)/1000)
 	lastActivity := time.Now()
+	var lastForgotten time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			n.drain(ctx)
 			return nil
 		case <-tick.C:
+		}
+		if time.Since(lastForgotten) >= n.cfg.Forget {
+			lastForgotten = time.Now()
+			n.forget(ctx)
 		}
 		n.write(ctx, n.queue.take(perTurn))
 		if time.Since(lastActivity) >= n.cfg.Activity {
@@ -153,7 +158,10 @@ func (n *Notebook) write(ctx context.Context, notes []*note) bool {
 func (n *Notebook) writeOne(ctx context.Context, v *note) bool {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	status, unsure := v.take()
+	status, unsure, forgotten := v.take()
+	if forgotten {
+		return true
+	}
 	status.By = n.id
 	err := livedoc.Update(ctx, n.store, Key(v.id), Keep, func(old []byte) ([]byte, error) {
 		var stored Status
@@ -180,11 +188,15 @@ func (n *Notebook) writeOne(ctx context.Context, v *note) bool {
 // maxUnsure bounds the writes of which a note does not know whether they took place.
 const maxUnsure = 8
 
-// take is the status to write, without counts, and the counts that may not be stored yet; new ones begin anew.
-func (v *note) take() (Status, []counts) {
+// take is the status to write, without counts, and the counts that may not be stored yet; new ones begin anew. There is nothing to
+// write of a vehicle that was forgotten.
+func (v *note) take() (_ Status, _ []counts, forgotten bool) {
 	v.shard.mu.Lock()
 	defer v.shard.mu.Unlock()
 	v.queued = false
+	if v.forgotten {
+		return Status{}, nil, true
+	}
 	v.seq++
 	s := Status{
 		Credential: v.credential, ExpiredMS: v.expiredMS, AcceptedMS: v.acceptedMS, EventMS: v.eventMS, AgeMS: v.ageMS, Seq: v.seq,
@@ -195,7 +207,7 @@ func (v *note) take() (Status, []counts) {
 	}
 	t := v.trouble
 	if t == nil {
-		return s, nil
+		return s, nil, false
 	}
 	c := counts{v.seq, t.rejection.SinceMS, t.rejection.Count, t.limited.Count}
 	if n := len(t.unsure); n == maxUnsure { // the store is away for long
@@ -217,7 +229,7 @@ func (v *note) take() (Status, []counts) {
 		l := t.limited
 		s.Limited = &l
 	}
-	return s, slices.Clone(t.unsure)
+	return s, slices.Clone(t.unsure), false
 }
 
 // count adds the counts that stored does not hold yet. What is left without a count is left out: stored knows as much.

@@ -31,7 +31,7 @@ type ArchiveObject struct {
 	Flush   int64 // manifest.id
 	Key     string
 	Bytes   int64
-	Batches int
+	Batches int   // that it holds: without erased ones
 	Samples int64 // counted ones; the object also holds lead-in
 }
 
@@ -42,6 +42,7 @@ type Flush struct {
 	ObjectBytes int64  // all objects of the flush together
 	Batches     int
 	Samples     int64 // counted ones: without lead-in
+	Erased      Count // of those: not in the object, as the vehicle's data was erased
 	TMin, TMax  int64 // event time of the counted samples, ms since the epoch; 0 when there is none
 	MapVersion  string
 }
@@ -64,6 +65,8 @@ const (
 	ReasonClaimTime     Reason = "batch_id_time"        // batch id's time outside the retained days
 	ReasonEmpty         Reason = "no_samples"           // a batch without a counted sample
 	ReasonInvalidRecord Reason = "batch_invalid"        // decodes, but breaks the limits
+	// ReasonErased is a record whose vehicle's data was erased: only its claim is left.
+	ReasonErased Reason = "erased"
 	// ReasonGone is why a redrive can't be: the object is not there any more.
 	ReasonGone Reason = "object_missing"
 )
@@ -72,7 +75,7 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		ReasonHeader, ReasonBody, ReasonVersion, ReasonCount, ReasonEnvelopeTime, ReasonRejected, ReasonMaxReceives,
-		ReasonBatch, ReasonBatchTime, ReasonClaimTime, ReasonEmpty, ReasonInvalidRecord,
+		ReasonBatch, ReasonBatchTime, ReasonClaimTime, ReasonEmpty, ReasonInvalidRecord, ReasonErased,
 	}
 }
 

@@ -75,6 +75,9 @@ type Report struct {
 	// Manifest is what the flushes committed in the period archived by their own entries,
 	// and Handled what the envelopes handled in the same flushes say: they must be equal.
 	Manifest, Handled Count
+	// Erased is how much of what was archived, or put into quarantine, in the period does not exist any more: vehicles' data was
+	// erased. It is still counted as what it was.
+	Erased Count
 }
 
 // Activity is what the pipeline did lately. Rates are over the last 10 and 60 seconds.

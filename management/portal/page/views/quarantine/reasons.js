@@ -13,6 +13,7 @@ export const REASONS = {
   event_time: ['Events out of time', 'Its events are too old, or in the future.'],
   batch_id_time: ['Batch id out of time', 'The time in the batch\'s id is outside of the window that is accepted.'],
   no_samples: ['No samples', 'Nothing is left in it that counts.'],
+  erased: ['Erased', 'The vehicle\'s data was erased on request: only the claim is left, so that the ledger adds up.'],
   batch_invalid: ['Invalid batch', 'Its values are outside of what is possible.'],
 };
 

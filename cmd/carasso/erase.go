@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/carasso/carasso/internal/credential"
+)
+
+// eraseCmd has a vehicle's data erased by a running deployment, or verifies a receipt.
+type eraseCmd struct {
+	Vehicle    string        `help:"Id of the vehicle whose data is to be erased; with --verify: that the receipt should be about. - reads it from standard input."`
+	From       string        `help:"First UTC day of the events, YYYY-MM-DD; all if missing."`
+	To         string        `help:"Last UTC day; all if missing."`
+	Management string        `default:"http://127.0.0.1:8080" env:"CARASSO_MANAGEMENT" help:"Management API's base URL."`
+	Token      string        `env:"CARASSO_TOKEN" help:"Credential of an administrator; one is signed with the data folder's key if empty."`
+	Wait       time.Duration `default:"1h" help:"How long to wait for the receipt; 0s: not at all."`
+	Receipt    string        `default:"-" help:"File to write the receipt to; - is standard output."`
+	Verify     string        `help:"Verify the receipt in this file."`
+	PublicKey  string        `help:"With --verify: the deployment's public key in base64; then it is not asked."`
+	Keys       keyFlags      `embed:""`
+}
+
+// erasureReply is what the command needs of an erasure.
+type erasureReply struct {
+	ID       string `json:"id"`
+	State    string `json:"state"`
+	Progress *struct {
+		Done    int64  `json:"done"`
+		Total   *int64 `json:"total"`
+		Message string `json:"message"`
+	} `json:"progress"`
+	Receipt json.RawMessage `json:"receipt"`
+}
+
+// Run implements the subcommand: exit code 1 if the receipt is not genuine, or not about the vehicle.
+func (c *eraseCmd) Run(ctx context.Context) error {
+	if c.Vehicle == "-" {
+		line, err := io.ReadAll(io.LimitReader(os.Stdin, 1<<10))
+		if err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+		c.Vehicle = strings.TrimSpace(string(line))
+	}
+	switch {
+	case c.Verify != "":
+		return c.verify(ctx)
+	case c.Vehicle == "":
+		return errors.New("say whose data: --vehicle ID; or which receipt: --verify FILE")
+	}
+	var asked struct {
+		Erasure erasureReply `json:"erasure"`
+	}
+	body := map[string]string{"vehicle_id": c.Vehicle}
+	for name, day := range map[string]string{"from": c.From, "to": c.To} {
+		if day != "" {
+			body[name] = day
+		}
+	}
+	if err := c.ask(ctx, http.MethodPost, "/v1/vehicles:erase", body, &asked); err != nil {
+		return err
+	}
+	return c.await(ctx, asked.Erasure)
+}
+
+// await polls until the erasure has ended, and writes its receipt.
+func (c *eraseCmd) await(ctx context.Context, e erasureReply) error {
+	fmt.Fprintf(os.Stderr, "erasure %s is %s\n", e.ID, e.State)
+	if c.Wait == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Wait)
+	defer cancel()
+	for told := ""; ; {
+		if err := c.ask(ctx, http.MethodGet, "/v1/erasures/"+url.PathEscape(e.ID), nil, &e); err != nil {
+			return err
+		}
+		switch e.State {
+		case "done":
+			return c.write(e.Receipt)
+		case "failed", "cancelled", "abandoned":
+			return fmt.Errorf("erasure %s: its job was %s; ask again to go on with it", e.ID, e.State)
+		}
+		if p := e.Progress; p != nil && p.Message != told {
+			told = p.Message
+			fmt.Fprintln(os.Stderr, told)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("erasure %s is still %s after %v", e.ID, e.State, c.Wait)
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (c *eraseCmd) write(receipt []byte) error {
+	receipt = append(bytes.Clone(receipt), '\n')
+	if c.Receipt == "-" {
+		_, err := os.Stdout.Write(receipt)
+		return err
+	}
+	return os.WriteFile(c.Receipt, receipt, 0o600)
+}
+
+// maxReceipt bounds a receipt, in bytes.
+const maxReceipt = 64 << 10
+
+func (c *eraseCmd) verify(ctx context.Context) error {
+	f, err := os.Open(c.Verify)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxReceipt))
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Verify, err)
+	}
+	if c.PublicKey != "" {
+		if c.Vehicle != "" {
+			return errors.New("--public-key: whether a receipt is about a vehicle only the deployment can tell: leave one of them out")
+		}
+		if err := verifyReceipt(raw, c.PublicKey); err != nil {
+			return fmt.Errorf("%s: %w", c.Verify, err)
+		}
+		_, err := fmt.Fprintln(os.Stdout, "The signature is that key's.")
+		return err
+	}
+	var found struct {
+		Valid   bool   `json:"valid"`
+		Why     string `json:"why"`
+		Vehicle *bool  `json:"vehicle"`
+	}
+	if err := c.ask(ctx, http.MethodPost, "/v1/erasures:verify", map[string]any{"receipt": json.RawMessage(raw), "vehicle_id": c.Vehicle}, &found); err != nil {
+		return err
+	}
+	switch {
+	case !found.Valid:
+		return fmt.Errorf("%s: %s", c.Verify, found.Why)
+	case found.Vehicle != nil && !*found.Vehicle:
+		return fmt.Errorf("%s: genuine, but about another vehicle", c.Verify)
+	}
+	_, err = fmt.Fprintln(os.Stdout, found.Why)
+	return err
+}
+
+// verifyReceipt checks a signed receipt without asking anybody.
+func verifyReceipt(raw []byte, publicKey string) error {
+	var doc struct {
+		Receipt   json.RawMessage `json:"receipt"`
+		Signature string          `json:"signature"`
+	}
+	var compact bytes.Buffer
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return fmt.Errorf("no receipt: %w", err)
+	}
+	if err := json.Compact(&compact, doc.Receipt); err != nil {
+		return fmt.Errorf("no receipt: %w", err)
+	}
+	key, err := base64.StdEncoding.DecodeString(publicKey)
+	if err != nil || len(key) != ed25519.PublicKeySize {
+		return errors.New("the public key is not 32 bytes in base64")
+	}
+	signature, err := base64.StdEncoding.DecodeString(doc.Signature)
+	if err != nil || !ed25519.Verify(key, compact.Bytes(), signature) {
+		return errors.New("the signature is not that key's, or the receipt was changed")
+	}
+	return nil
+}
+
+// ask sends a request to the management API and decodes its answer.
+func (c *eraseCmd) ask(ctx context.Context, method, path string, body, to any) error {
+	token := c.Token
+	if token == "" {
+		issuer, err := c.Keys.issuer()
+		if err != nil {
+			return err
+		}
+		if token, err = issuer.Role("cli", credential.Admin, time.Hour); err != nil {
+			return err
+		}
+	}
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Management, "/")+path, bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, bytes.TrimSpace(answer))
+	}
+	if err := json.Unmarshal(answer, to); err != nil {
+		return fmt.Errorf("%s %s: the answer is no JSON: %w", method, path, err)
+	}
+	return nil
+}
