@@ -30,6 +30,13 @@ type Config struct {
 	// HeavyQueries is how many ledger and segment queries run at once; more wait for up to
 	// QueryTimeout. Default 4.
 	HeavyQueries int
+	// MaxExportRows bounds the rows of a file. Default 1,000,000.
+	MaxExportRows int
+	// ExportTimeout bounds the time that a file may take, its client's reading included. Default 10 minutes.
+	ExportTimeout time.Duration
+	// Exports is how many files are written at once, each with up to two connections to the database; more wait for up to
+	// QueryTimeout. Default 2.
+	Exports int
 	// PipelineEvery is how long an answer of /v1/pipeline is reused, so that any number of
 	// portals costs the database the same. Default 500 ms.
 	PipelineEvery time.Duration
@@ -48,6 +55,7 @@ func DefaultConfig() Config {
 	return Config{
 		K: learn.DefaultK, MaxRange: 31 * 24 * time.Hour, MaxTrendRange: 400 * 24 * time.Hour, StreetBytes: 64 << 20, MaxTiles: 1024, MaxLimit: 10_000,
 		QueryTimeout: 15 * time.Second, HeavyQueries: 4, PipelineEvery: 500 * time.Millisecond, MaxStreams: 64,
+		MaxExportRows: 1_000_000, ExportTimeout: 10 * time.Minute, Exports: 2,
 		Publisher: datex.DefaultPublisher(), WebhookSource: webhook.DefaultConfig().Source,
 	}
 }
@@ -71,6 +79,12 @@ func (c Config) Validate() error {
 		return fmt.Errorf("query timeout %v: expected more than 0", c.QueryTimeout)
 	case c.HeavyQueries < 1 || c.HeavyQueries > 1000:
 		return fmt.Errorf("heavy queries %d: expected 1 to 1,000", c.HeavyQueries)
+	case c.MaxExportRows < 1 || c.MaxExportRows > 1_000_000_000:
+		return fmt.Errorf("max export rows %d: expected 1 to 1,000,000,000", c.MaxExportRows)
+	case c.ExportTimeout <= 0 || c.ExportTimeout > 24*time.Hour:
+		return fmt.Errorf("export timeout %v: expected more than 0, up to a day", c.ExportTimeout)
+	case c.Exports < 1 || c.Exports > 100:
+		return fmt.Errorf("exports %d: expected 1 to 100", c.Exports)
 	case c.PipelineEvery < 0 || c.PipelineEvery > time.Minute:
 		return fmt.Errorf("pipeline every %v: expected 0 to 1 minute", c.PipelineEvery)
 	case c.WebhookSource == "":

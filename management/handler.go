@@ -33,6 +33,10 @@ func (s *Server) answer(f endpoint, write answerWriter) http.HandlerFunc {
 			s.fail(w, r, err)
 			return
 		}
+		if f, ok := doc.(*file); ok {
+			s.stream(w, r, f)
+			return
+		}
 		contentType := "application/json"
 		if c, ok := doc.(interface{ contentType() string }); ok {
 			contentType = c.contentType()

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/carasso/carasso/management/export"
 	"github.com/carasso/carasso/mapdata/limit"
 	"github.com/carasso/carasso/mapdata/road"
 )
@@ -73,7 +74,8 @@ func (v limitValue) MarshalJSON() ([]byte, error) {
 
 // getLimits lists the limits learned in an area, by edge.
 func (s *Server) getLimits(r *http.Request) (any, error) {
-	p := newParams(r.URL.RawQuery, "bbox", "differs", "geometry", "limit", "cursor")
+	p := newParams(r.URL.RawQuery, "bbox", "differs", "geometry", "limit", "cursor", "format")
+	format := p.format()
 	q := segmentsQuery{box: p.bbox("bbox"), geometry: p.boolean("geometry", true)}
 	q.limit = p.integer("limit", min(defaultLimit, s.cfg.MaxLimit), 1, s.cfg.MaxLimit)
 	q.after = p.cursor("cursor")
@@ -82,9 +84,30 @@ func (s *Server) getLimits(r *http.Request) (any, error) {
 	if err := p.problem(); err != nil {
 		return nil, err
 	}
+	if format != "" {
+		return &file{format: format, summary: export.Summary{Title: "limits", K: s.cfg.K}, columns: &limitFeature{}, read: func(ctx context.Context, put func(row) error) (int, error) {
+			return 0, s.everyLimit(ctx, q, differs, put)
+		}}, nil
+	}
 	doc := limitsDoc{Type: "FeatureCollection", Features: []limitFeature{}, K: s.cfg.K}
 	err := s.withHeavy(r.Context(), func(ctx context.Context) error { return s.fillLimits(ctx, q, differs, &doc) })
 	return doc, err
+}
+
+func (s *Server) everyLimit(ctx context.Context, q segmentsQuery, differs bool, put func(row) error) error {
+	for q.limit = exportPage; ; {
+		var page limitsDoc
+		if err := s.fillLimits(ctx, q, differs, &page); err != nil {
+			return err
+		}
+		if err := putAll(page.Features, put); err != nil {
+			return err
+		}
+		if page.NextCursor == "" {
+			return nil
+		}
+		q.after = page.Features[len(page.Features)-1].ID
+	}
 }
 
 func (s *Server) fillLimits(ctx context.Context, q segmentsQuery, differs bool, doc *limitsDoc) error {

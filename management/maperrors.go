@@ -11,6 +11,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/carasso/carasso/internal/problem"
+	"github.com/carasso/carasso/management/export"
 	"github.com/carasso/carasso/mapdata/maperror"
 	"github.com/carasso/carasso/mapdata/road"
 )
@@ -49,10 +50,10 @@ type mapErrorProps struct {
 
 // getMapErrors lists candidates for errors of the map, by id.
 func (s *Server) getMapErrors(r *http.Request) (any, error) {
-	p := newParams(r.URL.RawQuery, "bbox", "status", "limit", "cursor")
+	p := newParams(r.URL.RawQuery, "bbox", "status", "limit", "cursor", "format")
+	format := p.format()
 	f := maperror.Filter{After: p.cursor("cursor")}
 	limit := p.integer("limit", min(defaultLimit, s.cfg.MaxLimit), 1, s.cfg.MaxLimit)
-	f.Most = limit + 1
 	if status := p.choice("status", string(maperror.Open), string(maperror.Accepted), string(maperror.Rejected), string(maperror.Gone), "any"); status != "any" {
 		f.Status = []maperror.Status{maperror.Status(status)}
 	}
@@ -66,29 +67,60 @@ func (s *Server) getMapErrors(r *http.Request) (any, error) {
 	if err := p.problem(); err != nil {
 		return nil, err
 	}
-	rows, err := s.deps.Store.MapErrors(r.Context(), f)
-	if err != nil {
-		return nil, err
+	if format != "" {
+		return &file{format: format, summary: export.Summary{Title: "map-errors", K: s.cfg.K}, columns: &mapErrorFeature{}, read: func(ctx context.Context, put func(row) error) (int, error) {
+			return 0, s.everyMapError(ctx, f, put)
+		}}, nil
 	}
-	doc := mapErrorsDoc{Type: "FeatureCollection", Features: []mapErrorFeature{}}
+	doc := mapErrorsDoc{Type: "FeatureCollection"}
+	var err error
+	doc.Features, doc.NextCursor, err = s.mapErrors(r.Context(), f, limit)
+	return doc, err
+}
+
+// mapErrors is a page of candidates, and the cursor of the next.
+func (s *Server) mapErrors(ctx context.Context, f maperror.Filter, limit int) (page []mapErrorFeature, next string, err error) {
+	f.Most = limit + 1
+	rows, err := s.deps.Store.MapErrors(ctx, f)
+	if err != nil {
+		return nil, "", err
+	}
+	page = []mapErrorFeature{}
 	for i := range rows {
 		if i == limit {
-			doc.NextCursor = strconv.FormatUint(rows[i-1].ID, 10)
-			break
+			return page, strconv.FormatUint(rows[i-1].ID, 10), nil
 		}
 		if rows[i].Vehicles < s.cfg.K {
 			continue
 		}
-		feature, err := s.mapErrorFeature(r, &rows[i])
+		feature, err := s.mapErrorFeature(ctx, &rows[i])
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		doc.Features = append(doc.Features, feature)
+		page = append(page, feature)
 	}
-	return doc, nil
+	return page, "", nil
 }
 
-func (s *Server) mapErrorFeature(r *http.Request, e *maperror.Reviewed) (mapErrorFeature, error) {
+func (s *Server) everyMapError(ctx context.Context, f maperror.Filter, put func(row) error) error {
+	for {
+		page, next, err := s.mapErrors(ctx, f, exportPage)
+		if err != nil {
+			return err
+		}
+		if err := putAll(page, put); err != nil {
+			return err
+		}
+		if next == "" {
+			return nil
+		}
+		if f.After, err = strconv.ParseUint(next, 10, 64); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Server) mapErrorFeature(ctx context.Context, e *maperror.Reviewed) (mapErrorFeature, error) {
 	f := mapErrorFeature{Type: "Feature", ID: e.ID, Properties: mapErrorProps{
 		Type: e.Type.String(), Status: e.Status, Edge: uint64(e.Edge), ToEdge: uint64(e.To), At: newPoint(e.At).Coordinates,
 		Vehicles: e.Vehicles, Against: e.Against, Score: share(e.Score), First: utc(e.FirstMS), Last: utc(e.LastMS), Updated: e.UpdatedAt,
@@ -96,7 +128,7 @@ func (s *Server) mapErrorFeature(r *http.Request, e *maperror.Reviewed) (mapErro
 	var seg *road.Segment
 	if e.Edge != 0 {
 		var err error
-		if seg, err = s.segment(r.Context(), e.Edge); err != nil {
+		if seg, err = s.segment(ctx, e.Edge); err != nil {
 			return f, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/carasso/carasso/management/export"
 	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/road"
 	"github.com/carasso/carasso/mapdata/tile"
@@ -26,7 +27,8 @@ type historyDoc struct {
 const typicalWeeks = 4
 
 func (s *Server) getSegmentHistory(r *http.Request) (any, error) {
-	p := newParams(r.URL.RawQuery, "bbox", "at", "typical")
+	p := newParams(r.URL.RawQuery, "bbox", "at", "typical", "format")
+	format := p.format()
 	area := p.trendArea(nil, s.cfg.MaxTiles)
 	if _, ok := p.get("bbox"); !ok {
 		p.bbox("bbox") // says what is missing
@@ -35,6 +37,9 @@ func (s *Server) getSegmentHistory(r *http.Request) (any, error) {
 	typical := p.boolean("typical", false)
 	if err := p.problem(); err != nil {
 		return nil, err
+	}
+	if format != "" {
+		return s.exportHistory(format, &area, at, typical), nil
 	}
 	doc := historyDoc{At: at, BucketS: int(learn.Bucket / time.Second), K: s.cfg.K, Edges: map[string][]*float64{}}
 	q := learn.CellQuery{Grouping: learn.Grouping{From: at, To: at.Add(learn.Bucket)}, Ranges: area.ranges}
@@ -46,6 +51,43 @@ func (s *Server) getSegmentHistory(r *http.Request) (any, error) {
 		return s.addTypical(ctx, &doc, &area, at)
 	})
 	return doc, tooMuch(err)
+}
+
+// exportHistory is the bucket as a file: a row a directed segment, those with too few vehicles with nulls.
+func (s *Server) exportHistory(format export.Format, area *trendArea, at time.Time, typical bool) *file {
+	t := trendTime{from: at, to: at.Add(learn.Bucket)}
+	return t.file(s, format, "segments", &historyRow{typical: typical}, func(ctx context.Context, put func(row) error) (int, error) {
+		usual := map[uint64]*float64{}
+		if typical {
+			err := s.deps.Store.TypicalSpeeds(ctx, quadkeys(area.region.Bounds()), at.UnixMilli(), typicalWeeks, func(edge uint64, t learn.Typical) {
+				if t.Publishable(s.cfg.K) {
+					usual[edge] = kmh(t.KMH)
+				}
+			})
+			if err != nil {
+				return 0, err
+			}
+		}
+		q := t.cells(area.ranges)
+		q.Sorted = true
+		doc, book := historyDoc{}, s.roadBook(area)
+		err := s.deps.Store.SpeedCells(ctx, q, func(c *learn.SpeedCell) error {
+			doc.Edges = map[string][]*float64{}
+			if err := doc.add(ctx, s, book, c); err != nil {
+				return err
+			}
+			info, err := book.of(ctx, road.Edge(c.Edge))
+			if err != nil || !info.in {
+				return err
+			}
+			h := &historyRow{roadProps: newRoadProps(road.Edge(c.Edge), info.seg), typical: typical, place: lineOf(c.Edge, info.seg)}
+			for _, v := range doc.Edges {
+				h.values = []*float64{v[0], v[1], v[2], usual[c.Edge]}
+			}
+			return put(h)
+		})
+		return doc.Suppressed, err
+	})
 }
 
 func (d *historyDoc) add(ctx context.Context, s *Server, book *roadBook, c *learn.SpeedCell) error {

@@ -60,6 +60,7 @@ type Server struct {
 	streets  *streetIndex
 	extents  *sharedBy[string, extents] // of the whole map, by its version
 	heavy    chan struct{}
+	exports  chan struct{}
 	streams  chan struct{}
 	drained  chan struct{}
 	drain    sync.Once
@@ -97,6 +98,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		extents:  newSharedBy[string, extents](2),
 		streets:  newStreetIndex(deps.Roads, cfg.StreetBytes),
 		heavy:    make(chan struct{}, cfg.HeavyQueries),
+		exports:  make(chan struct{}, cfg.Exports),
 		streams:  make(chan struct{}, cfg.MaxStreams),
 		drained:  make(chan struct{}),
 	}

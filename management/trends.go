@@ -1,6 +1,7 @@
 package management
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/carasso/carasso/internal/problem"
+	"github.com/carasso/carasso/management/export"
 	"github.com/carasso/carasso/mapdata/learn"
 )
 
@@ -62,6 +64,11 @@ func (t *trendTime) head(names []string) trendHead {
 		h.Resolution = t.step
 	}
 	return h
+}
+
+// file is an export of a trend.
+func (t *trendTime) file(s *Server, format export.Format, title string, columns row, read func(context.Context, func(row) error) (int, error)) *file {
+	return &file{format: format, summary: export.Summary{Title: title, From: &t.from, To: &t.to, K: s.cfg.K}, columns: columns, read: read}
 }
 
 // trendTime reads from, to, resolution and time_zone. by is taken from group_by.
@@ -136,10 +143,13 @@ type timeKey struct {
 	Time      *time.Time `json:"time,omitempty"`
 	HourOfDay *int       `json:"hour_of_day,omitempty"`
 	Weekday   *int       `json:"weekday,omitempty"`
+
+	by learn.TimeBy
 }
 
 func newTimeKey(by learn.TimeBy, key int64) (k timeKey) {
 	n := int(key)
+	k.by = by
 	switch by {
 	case learn.BySteps:
 		t := time.UnixMilli(key).UTC()

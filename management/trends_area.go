@@ -170,6 +170,9 @@ func (s *Server) roadBook(a *trendArea) *roadBook {
 	return &roadBook{server: s, area: a, known: map[road.SegmentID]*roadInfo{}}
 }
 
+// forget drops what it remembers: what comes in order of segment does not come back.
+func (b *roadBook) forget() { clear(b.known) }
+
 // of looks a directed segment up.
 func (b *roadBook) of(ctx context.Context, e road.Edge) (*roadInfo, error) {
 	if info, ok := b.known[e.Segment()]; ok {

@@ -42,10 +42,22 @@ type coverageGroup struct {
 }
 
 func (s *Server) getCoverageTrend(r *http.Request) (any, error) {
-	p := newParams(r.URL.RawQuery, "bbox", "polygon", "edges", "class", "from", "to", "group_by", "resolution", "time_zone", "limit", "cursor")
+	p := newParams(r.URL.RawQuery, "bbox", "polygon", "edges", "class", "from", "to", "group_by", "resolution", "time_zone", "limit", "cursor", "format")
+	format := p.format()
 	q, names := s.areaTrend(p, nil, "class", "class")
 	if err := p.problem(); err != nil {
 		return nil, err
+	}
+	if format != "" {
+		columns := &coverageGroup{timeKey: timeKey{by: q.by}}
+		return q.file(s, format, "coverage", columns, func(ctx context.Context, put func(row) error) (int, error) {
+			doc := &coverageDoc{}
+			q.limit = s.cfg.MaxExportRows + 1
+			if err := s.fillCoverage(ctx, q, doc); err != nil {
+				return 0, err
+			}
+			return doc.Suppressed, putAll(doc.Groups, put)
+		}), nil
 	}
 	doc := &coverageDoc{trendHead: q.head(names), withheld: withheld{K: s.cfg.K}, Groups: []coverageGroup{}, Freshness: []roadAgeDoc{}}
 	err := s.withHeavy(r.Context(), func(ctx context.Context) error { return s.fillCoverage(ctx, q, doc) })
@@ -94,7 +106,7 @@ func (s *Server) fillCoverage(ctx context.Context, q *speedTrend, doc *coverageD
 		doc.Groups = append(doc.Groups, g)
 		return nil
 	})
-	if err == nil && q.after == beforeAll {
+	if err == nil && q.after == beforeAll && doc.Freshness != nil { // a file has groups alone
 		doc.Freshness, err = s.freshness(ctx, q, extents, book)
 	}
 	return err

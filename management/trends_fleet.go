@@ -1,6 +1,7 @@
 package management
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/carasso/carasso/mapdata/learn"
@@ -23,22 +24,38 @@ type fleetGroup struct {
 }
 
 func (s *Server) getFleetTrend(r *http.Request) (any, error) {
-	p := newParams(r.URL.RawQuery, "from", "to", "group_by", "resolution", "time_zone")
+	p := newParams(r.URL.RawQuery, "from", "to", "group_by", "resolution", "time_zone", "format")
+	format := p.format()
 	by, _, names := p.groupBy("time", 0)
 	t := p.trendTime(s, by)
 	if err := p.problem(); err != nil {
 		return nil, err
 	}
-	cells, err := s.deps.Store.SensorHealth(r.Context(), learn.HealthQuery{Grouping: t.grouping(), Most: maxHealthCells})
-	if err != nil {
-		return nil, tooMuch(err)
-	}
-	doc := fleetDoc{trendHead: t.head(names), withheld: withheld{K: s.cfg.K}, Groups: []fleetGroup{}}
-	for _, g := range s.healthGroups(cells, by, nil) {
-		if g.Suppressed {
-			doc.Suppressed++
+	read := func(ctx context.Context) (groups []fleetGroup, suppressed int, err error) {
+		cells, err := s.deps.Store.SensorHealth(ctx, learn.HealthQuery{Grouping: t.grouping(), Most: maxHealthCells})
+		if err != nil {
+			return nil, 0, err
 		}
-		doc.Groups = append(doc.Groups, fleetGroup{g.timeKey, g.Vehicles, g.Batches, g.Samples, g.KM, g.Suppressed})
+		groups = []fleetGroup{}
+		for _, g := range s.healthGroups(cells, by, nil) {
+			if g.Suppressed {
+				suppressed++
+			}
+			groups = append(groups, fleetGroup{g.timeKey, g.Vehicles, g.Batches, g.Samples, g.KM, g.Suppressed})
+		}
+		return groups, suppressed, nil
 	}
-	return doc, nil
+	if format != "" {
+		return t.file(s, format, "fleet", &fleetGroup{timeKey: timeKey{by: by}}, func(ctx context.Context, put func(row) error) (int, error) {
+			groups, suppressed, err := read(ctx)
+			if err != nil {
+				return 0, err
+			}
+			return suppressed, putAll(groups, put)
+		}), nil
+	}
+	doc := fleetDoc{trendHead: t.head(names), withheld: withheld{K: s.cfg.K}}
+	var err error
+	doc.Groups, doc.Suppressed, err = read(r.Context())
+	return doc, tooMuch(err)
 }

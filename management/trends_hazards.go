@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/carasso/carasso/management/export"
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/hazard"
 	"github.com/carasso/carasso/mapdata/learn"
@@ -28,8 +29,9 @@ type hazardGroup struct {
 	Active    int     `json:"active"`
 	DurationS float64 `json:"mean_duration_s"`
 
-	key    int64
-	totalS float64
+	key     int64
+	totalS  float64
+	outline *export.Geometry // of the tile
 }
 
 // What past hazards are read and looked through at most, and how near weather is.
@@ -50,24 +52,43 @@ func weatherOf(c telemetry.Hazard) string {
 }
 
 func (s *Server) getHazardTrend(r *http.Request) (any, error) {
-	p := newParams(r.URL.RawQuery, "bbox", "polygon", "from", "to", "group_by", "resolution", "time_zone")
+	p := newParams(r.URL.RawQuery, "bbox", "polygon", "from", "to", "group_by", "resolution", "time_zone", "format")
+	format := p.format()
 	by, kinds, names := p.groupBy("category", 4, "category", "class", "tile", "weather")
 	t := p.trendTime(s, by)
 	area := p.trendArea(nil, s.cfg.MaxTiles)
 	if err := p.problem(); err != nil {
 		return nil, err
 	}
+	if format != "" {
+		columns := hazardTrendRow{&hazardGroup{timeKey: timeKey{by: by}}, kinds}
+		return t.file(s, format, "hazards-trend", columns, func(ctx context.Context, put func(row) error) (int, error) {
+			groups, err := s.pastHazards(ctx, &area, &t, kinds)
+			for i := range groups {
+				if err := put(hazardTrendRow{&groups[i], kinds}); err != nil {
+					return 0, err
+				}
+			}
+			return 0, err
+		}), nil
+	}
+	doc := hazardTrendDoc{trendHead: t.head(names)}
+	var err error
+	doc.Groups, err = s.pastHazards(r.Context(), &area, &t, kinds)
+	return doc, err
+}
+
+// pastHazards reads the hazards of an area and groups them.
+func (s *Server) pastHazards(ctx context.Context, area *trendArea, t *trendTime, kinds []string) ([]hazardGroup, error) {
 	box := area.region.Bounds().Expand(weatherNearM) // those beside the area may be its weather
-	all, err := s.deps.Store.HazardHistory(r.Context(), t.from, t.to, box, maxPastHazards+1)
+	all, err := s.deps.Store.HazardHistory(ctx, t.from, t.to, box, maxPastHazards+1)
 	if err != nil {
 		return nil, err
 	}
 	if len(all) > maxPastHazards {
 		return nil, errTooManyGroups()
 	}
-	doc := hazardTrendDoc{trendHead: t.head(names)}
-	doc.Groups, err = s.groupHazards(r.Context(), all, &area, &t, kinds)
-	return doc, err
+	return s.groupHazards(ctx, all, area, t, kinds)
 }
 
 // groupHazards counts hazards in the group of time in which they began, or in the first of the range if that was before.
@@ -77,6 +98,7 @@ func (s *Server) groupHazards(ctx context.Context, all []hazard.Hazard, area *tr
 	now := s.deps.Now().UnixMilli()
 	at := map[hazardGroup]int{}
 	groups := []hazardGroup{}
+	tiles := map[string]geo.Tile{}
 	near := newWeather(all)
 	for i := range all {
 		h := &all[i]
@@ -89,7 +111,9 @@ func (s *Server) groupHazards(ctx context.Context, all []hazard.Hazard, area *tr
 			case "category":
 				k.Category = h.Category.String()
 			case "tile":
-				k.Tile = geo.TileAt(h.At, hazardTileZoom).String()
+				t := geo.TileAt(h.At, hazardTileZoom)
+				k.Tile = t.String()
+				tiles[k.Tile] = t
 			case "weather":
 				k.Weather = near.of(h)
 			case "class":
@@ -118,6 +142,9 @@ func (s *Server) groupHazards(ctx context.Context, all []hazard.Hazard, area *tr
 		groups[n].totalS += float64(max(end-h.StartedMS, 0)) / 1000
 	}
 	for i := range groups {
+		if groups[i].Tile != "" {
+			groups[i].outline = boxOf(tiles[groups[i].Tile])
+		}
 		groups[i].timeKey = newTimeKey(t.by, groups[i].key)
 		groups[i].DurationS = round(groups[i].totalS/float64(groups[i].Hazards), 1)
 	}

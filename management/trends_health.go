@@ -2,11 +2,13 @@ package management
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/carasso/carasso/management/export"
 	"github.com/carasso/carasso/management/trend"
 	"github.com/carasso/carasso/mapdata/learn"
 )
@@ -164,7 +166,8 @@ func ratio(a, b float64) *float64 {
 const maxHealthCells = 50_000
 
 func (s *Server) getSensorHealth(r *http.Request) (any, error) {
-	p := newParams(r.URL.RawQuery, "from", "to", "model", "software", "group_by", "resolution", "time_zone", "baseline", "candidate")
+	p := newParams(r.URL.RawQuery, "from", "to", "model", "software", "group_by", "resolution", "time_zone", "baseline", "candidate", "format")
+	format := p.format()
 	by, kinds, names := p.groupBy("model,software", 2, "model", "software")
 	t := p.trendTime(s, by)
 	baseline, candidate := p.values.Get("baseline"), p.values.Get("candidate")
@@ -174,6 +177,9 @@ func (s *Server) getSensorHealth(r *http.Request) (any, error) {
 	q := learn.HealthQuery{Grouping: t.grouping(), Models: p.texts("model"), Softwares: p.texts("software"), Most: maxHealthCells}
 	if err := p.problem(); err != nil {
 		return nil, err
+	}
+	if format != "" {
+		return s.exportHealth(format, &t, &q, kinds, baseline, candidate), nil
 	}
 	cells, err := s.deps.Store.SensorHealth(r.Context(), q)
 	if err != nil {
@@ -189,6 +195,32 @@ func (s *Server) getSensorHealth(r *http.Request) (any, error) {
 		doc.Comparison = s.compareHealth(cells, baseline, candidate)
 	}
 	return doc, nil
+}
+
+// exportHealth is the groups as a file, or the measures of a comparison if one is asked for.
+func (s *Server) exportHealth(format export.Format, t *trendTime, q *learn.HealthQuery, kinds []string, baseline, candidate string) *file {
+	if baseline != "" {
+		return t.file(s, format, "sensor-health-comparison", &healthDifference{}, func(ctx context.Context, put func(row) error) (int, error) {
+			cells, err := s.deps.Store.SensorHealth(ctx, *q)
+			if err != nil {
+				return 0, err
+			}
+			return 0, putAll(s.compareHealth(cells, baseline, candidate).Measures, put)
+		})
+	}
+	return t.file(s, format, "sensor-health", &healthGroup{timeKey: timeKey{by: t.by}}, func(ctx context.Context, put func(row) error) (suppressed int, err error) {
+		cells, err := s.deps.Store.SensorHealth(ctx, *q)
+		if err != nil {
+			return 0, err
+		}
+		groups := s.healthGroups(cells, t.by, kinds)
+		for i := range groups {
+			if groups[i].Suppressed {
+				suppressed++
+			}
+		}
+		return suppressed, putAll(groups, put)
+	})
 }
 
 // texts are values joined by commas.

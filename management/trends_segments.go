@@ -89,15 +89,61 @@ func (s *Server) segmentPage(ctx context.Context, q *speedTrend, after uint64, w
 		if err != nil || !info.in {
 			return err
 		}
-		var sum speedSum
-		sum.add(c, info.lengthM(), s.cfg.K)
-		props := newRoadProps(edge, info.seg)
-		page = append(page, speedGroup{
-			timeKey: newTimeKey(q.by, c.Key), roadProps: &props, Class: props.Class, speedValues: sum.values(), key: groupKey{time: c.Key}, seg: info.seg,
-		})
+		page = append(page, s.segmentGroup(q, c, info))
 		return nil
 	})
 	return page, last, edges, err
+}
+
+func (s *Server) segmentGroup(q *speedTrend, c *learn.SpeedCell, info *roadInfo) speedGroup {
+	var sum speedSum
+	sum.add(c, info.lengthM(), s.cfg.K)
+	props := newRoadProps(road.Edge(c.Edge), info.seg)
+	return speedGroup{
+		timeKey: newTimeKey(q.by, c.Key), roadProps: &props, Class: props.Class, speedValues: sum.values(), key: groupKey{time: c.Key}, seg: info.seg,
+	}
+}
+
+// segmentBlock is how many groups of segments are held at a time, to be compared together.
+const segmentBlock = 5000
+
+// everySegment gives the groups of all segments, by segment. It reads them once, and the other period's by blocks.
+func (s *Server) everySegment(ctx context.Context, q *speedTrend, each func(*speedGroup) error) error {
+	book := s.roadBook(&q.area)
+	cells := q.cells(q.area.ranges)
+	cells.Sorted = true
+	var block []speedGroup
+	var after, last uint64
+	flush := func() error {
+		if err := s.compareSegments(ctx, q, block, after, last); err != nil {
+			return err
+		}
+		for i := range block {
+			if err := each(&block[i]); err != nil {
+				return err
+			}
+		}
+		block, after = block[:0], last
+		return nil
+	}
+	err := s.deps.Store.SpeedCells(ctx, cells, func(c *learn.SpeedCell) error {
+		if c.Edge != last && len(block) >= segmentBlock {
+			if err := flush(); err != nil {
+				return err
+			}
+			book.forget()
+		}
+		last = c.Edge
+		info, err := book.of(ctx, road.Edge(c.Edge))
+		if err == nil && info.in {
+			block = append(block, s.segmentGroup(q, c, info))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
 }
 
 // compareSegments adds the other period to a page's segments, which are those above after up to last.

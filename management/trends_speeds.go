@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carasso/carasso/management/export"
 	"github.com/carasso/carasso/management/region"
 	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/road"
@@ -149,23 +150,24 @@ func (g *speedGroup) compareWith(other speedValues) {
 	}
 }
 
-func (s *Server) speedTrend(w http.ResponseWriter, r *http.Request) (*speedTrend, *speedTrendDoc, error) {
+func (s *Server) speedTrend(w http.ResponseWriter, r *http.Request) (*speedTrend, *speedTrendDoc, export.Format, error) {
 	body, err := bodyRegion(w, r)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
 	p := newParams(r.URL.RawQuery, "bbox", "polygon", "edges", "class", "from", "to", "group_by", "resolution", "time_zone",
-		"compare_from", "compare_to", "limit", "cursor")
+		"compare_from", "compare_to", "limit", "cursor", "format")
+	format := p.format()
 	q, names := s.areaTrend(p, body, "time", "class", "segment")
 	q.compare = p.compareTime(&q.trendTime)
 	if err := p.problem(); err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
 	doc := &speedTrendDoc{trendHead: q.head(names), withheld: withheld{K: s.cfg.K}, Groups: []speedGroup{}}
 	if q.compare != nil {
 		doc.Compare = &periodDoc{q.compare.from, q.compare.to}
 	}
-	return q, doc, nil
+	return q, doc, format, nil
 }
 
 // areaTrend reads what questions for sums over roads have in common.
@@ -224,9 +226,12 @@ func (p *params) groupCursor(name string) groupKey {
 
 func (s *Server) getSpeedTrend(w http.ResponseWriter, r *http.Request) {
 	s.tagged(func(r *http.Request) (any, error) {
-		q, doc, err := s.speedTrend(w, r)
+		q, doc, format, err := s.speedTrend(w, r)
 		if err != nil {
 			return nil, err
+		}
+		if format != "" {
+			return s.exportSpeeds(q, format), nil
 		}
 		err = s.withHeavy(r.Context(), func(ctx context.Context) error {
 			next, err := s.speedGroups(ctx, q, func(g *speedGroup) error {
@@ -249,6 +254,25 @@ func (s *Server) speedGroups(ctx context.Context, q *speedTrend, each func(*spee
 		return s.segmentGroups(ctx, q, each)
 	}
 	return s.areaGroups(ctx, q, each)
+}
+
+// exportSpeeds is all groups as a file. Those by segment pass through; those of areas are few.
+func (s *Server) exportSpeeds(q *speedTrend, format export.Format) *file {
+	columns := speedRow{&speedGroup{timeKey: timeKey{by: q.by}}, q}
+	return q.file(s, format, "speeds", columns, func(ctx context.Context, put func(row) error) (suppressed int, err error) {
+		each := func(g *speedGroup) error {
+			if g.Suppressed {
+				suppressed++
+			}
+			return put(speedRow{g, q})
+		}
+		if q.road == "segment" {
+			return suppressed, s.everySegment(ctx, q, each)
+		}
+		q.limit = s.cfg.MaxExportRows + 1
+		_, err = s.areaGroups(ctx, q, each)
+		return suppressed, err
+	})
 }
 
 // areaGroups groups all roads of the area, or each class of them.
