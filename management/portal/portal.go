@@ -36,8 +36,12 @@ var contentTypes = map[string]string{
 	".txt":  "text/plain; charset=utf-8",
 }
 
-// Handler serves the page at / and its parts below /portal/. Safe for concurrent use.
-type Handler struct{ assets map[string]*asset }
+// Handler serves the page at / and its parts below /portal/. The page asks for its parts below /portal/v-…/, which changes with
+// their content, so that browsers keep them without asking again. Safe for concurrent use.
+type Handler struct {
+	version string // such as v-Zm9vYmFy
+	assets  map[string]*asset
+}
 
 type asset struct {
 	contentType, etag string
@@ -47,8 +51,12 @@ type asset struct {
 
 // New reads the embedded files. What they compress to is computed when first asked for.
 func New() (*Handler, error) {
-	h := &Handler{assets: map[string]*asset{}}
-	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+	version, err := versionOf(files)
+	if err != nil {
+		return nil, fmt.Errorf("portal files: %w", err)
+	}
+	h := &Handler{version: version, assets: map[string]*asset{}}
+	err = fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -59,6 +67,14 @@ func New() (*Handler, error) {
 		body, err := files.ReadFile(name)
 		if err != nil {
 			return err
+		}
+		if strings.HasPrefix(name, "page/") {
+			body = versioned(body, version)
+		}
+		if name == "page/index.html" {
+			if body, err = withPreloads(body, files, version); err != nil {
+				return err
+			}
 		}
 		sum := sha256.Sum256(body)
 		a := &asset{contentType: ct, etag: base64.RawURLEncoding.EncodeToString(sum[:12]), body: body}
@@ -78,7 +94,14 @@ func New() (*Handler, error) {
 
 // ServeHTTP answers with a file, its ETag and headers that keep foreign content out.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a, ok := h.assets[r.URL.Path]
+	cache, url := "no-cache", r.URL.Path
+	if version, rest, ok := strings.Cut(strings.TrimPrefix(url, "/portal/"), "/"); ok && strings.HasPrefix(version, "v-") {
+		url = "/portal/" + rest
+		if version == h.version { // not what a page of another release asks for
+			cache = "public, max-age=31536000, immutable"
+		}
+	}
+	a, ok := h.assets[url]
 	if !ok {
 		http.Error(w, "not found", http.StatusNotFound)
 		return
@@ -88,7 +111,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head.Set("X-Content-Type-Options", "nosniff")
 	head.Set("Referrer-Policy", "no-referrer")
 	head.Set("Cross-Origin-Opener-Policy", "same-origin")
-	head.Set("Cache-Control", "no-cache")
+	head.Set("Cache-Control", cache)
 	head.Set("Vary", "Accept-Encoding")
 	etag, body := `"`+a.etag+`"`, a.body
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {

@@ -72,9 +72,48 @@ func TestPageIsStrictAndComplete(t *testing.T) {
 	follow("/", body)
 	// And all that is there is referred to.
 	for url := range h.assets {
-		if url != "/" && !seen[url] && !strings.HasSuffix(url, ".txt") && !strings.HasSuffix(url, "-worker.mjs") {
+		fixed := strings.Replace(url, "/portal/", "/portal/"+h.version+"/", 1)
+		if seen[url] {
+			t.Errorf("%s is referred to without its version", url)
+		}
+		if url != "/" && !seen[fixed] && !strings.HasSuffix(url, ".txt") && !strings.HasSuffix(url, "-worker.mjs") {
 			t.Errorf("nothing refers to %s", url)
 		}
+	}
+}
+
+// What the first view imports is asked for by the page itself, so that no module waits for another.
+func TestPageAsksForItsModulesAtOnce(t *testing.T) {
+	h, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := get(t, h, "/", nil).Body.String()
+	for _, name := range []string{"main.js", "core/api.js", "views/map/index.js", "views/map/canvas.js", "views/map/style.js", "third_party/uplot/uPlot.esm.js"} {
+		if link := `<link rel="modulepreload" href="/portal/` + h.version + "/" + name + `">`; strings.Count(page, link) != 1 {
+			t.Errorf("%d times %s", strings.Count(page, link), link)
+		}
+	}
+	if strings.Contains(page, "maplibre") {
+		t.Error("views without a map wait for its library")
+	}
+}
+
+func TestPartsOfAVersionNeedNoAsking(t *testing.T) {
+	h, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for url, want := range map[string]string{
+		"/": "no-cache", "/portal/main.js": "no-cache", "/portal/v-other/main.js": "no-cache",
+		"/portal/" + h.version + "/main.js": "public, max-age=31536000, immutable",
+	} {
+		if w := get(t, h, url, nil); w.Code != http.StatusOK || w.Header().Get("Cache-Control") != want {
+			t.Errorf("%s: %d, %q; want %q", url, w.Code, w.Header().Get("Cache-Control"), want)
+		}
+	}
+	if w := get(t, h, "/portal/"+h.version+"/none.js", nil); w.Code != http.StatusNotFound || w.Header().Get("Cache-Control") != "" {
+		t.Errorf("missing part: %d, %q", w.Code, w.Header().Get("Cache-Control"))
 	}
 }
 

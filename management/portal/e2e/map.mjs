@@ -139,6 +139,21 @@ export async function run(t) {
       if (expected.exact && same) assert.equal(number(median), Math.round(same.p50_kmh));
       await page.check('#card input[value="week"]', { force: true });
       await page.waitForFunction(() => document.querySelector('#card [data-fact="samples"]').previousSibling.textContent.includes('week'));
+      const answer = page.waitForResponse((r) => r.url().includes('/profile'));
+      await page.check('#card input[value="usual_day"]', { force: true });
+      const profile = await (await answer).json();
+      await page.waitForFunction(() => /Mean of the last|Nothing is usual/.test(document.querySelector('#card figure').textContent));
+      const usual = profile.day.mean_kmh.some((v) => v !== null);
+      assert.equal(await page.locator('#card .uplot').isVisible(), usual);
+      if (usual) {
+        await page.locator('#card details summary').first().click();
+        const [at, mean] = await page.locator('#card tbody tr').first().locator('td').allTextContents();
+        const slot = Number(at.slice(0, 2)) * 12 + Number(at.slice(3)) / 5;
+        const known = profile.day.mean_kmh.slice(slot, slot + 3).filter((v) => v !== null);
+        assert.equal(number(mean), Math.round(known.reduce((a, b) => a + b) / known.length), 'the usual speed is the API\'s');
+        await accessible(page, 'a road\'s usual day');
+      }
+      await page.check('#card input[value="usual_week"]', { force: true });
     }
     await page.keyboard.press('Escape');
   });

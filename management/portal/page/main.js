@@ -80,8 +80,10 @@ function drawNav() {
   for (const a of $('views').querySelectorAll('a')) {
     a.href = addressOf(a.dataset.view);
     a.parentElement.hidden = Boolean(a.dataset.role) && !may(a.dataset.role);
-    if (a.dataset.view === view) a.setAttribute('aria-current', 'page');
-    else a.removeAttribute('aria-current');
+    if (a.dataset.view === view) {
+      a.setAttribute('aria-current', 'page');
+      a.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    } else a.removeAttribute('aria-current');
   }
 }
 

@@ -42,9 +42,10 @@ const sumOf = (series) => series[0].values.map((_, i) => series.reduce((sum, l) 
  * @param {number} [o.least] the y axis reaches at least there
  * @param {(v: number) => string} [o.format] of values, in the line that follows the pointer
  * @param {string} [o.unit] of the values, above the axis
+ * @param {number[]} [o.ticks] how far apart labels may be, and o.tick what they say of a value; where x is no time
  * @param {boolean} [o.stacked] counts as bars on each other, that begin at their x, instead of lines
  */
-export function timeChart(el, { x, series, bands = [], range, labels = null, least = 1, format = (v) => v.toFixed(1), unit = '', stacked = false }) {
+export function timeChart(el, { x, series, bands = [], range, labels = null, least = 1, format = (v) => v.toFixed(1), unit = '', stacked = false, ticks: spacing = [1, 2, 3, 6], tick = (t) => labels?.get(t) ?? '' }) {
   const readout = h('p', { class: 'readout', 'aria-hidden': 'true' });
   const [t0, t1] = range ?? (stacked ? [x[0] - 0.5, x.at(-1) + 0.5] : [x[0], Math.max(x.at(-1), x[0] + 1)]);
   const long = t1 - t0 > 1.6 * DAY_S;
@@ -67,7 +68,7 @@ export function timeChart(el, { x, series, bands = [], range, labels = null, lea
     cursor: { y: false, drag: { x: false, y: false }, points: stacked ? { show: false } : { size: 7 } },
     scales: { x: { time: !labels, range: () => [t0, t1] }, y: { range: (_, lo, hi) => [Math.min(0, lo ?? 0), Math.max(hi ?? 0, least) * 1.1] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 24, space: long ? 70 : 60, incrs: labels ? [1, 2, 3, 6] : undefined, values: (_, ticks) => ticks.map((t) => (labels ? labels.get(t) ?? '' : long && new Date(t * 1000).getHours() === 0 ? dayName.format(t * 1000) : time(t * 1000))) },
+      { ...axis, grid: { show: false }, size: 24, space: long ? 70 : 60, incrs: labels ? spacing : undefined, values: (_, ticks) => ticks.map((t) => (labels ? tick(t) : long && new Date(t * 1000).getHours() === 0 ? dayName.format(t * 1000) : time(t * 1000))) },
       { ...axis, grid: { stroke: () => css('--line'), width: 1 }, size: 46, space: 36, incrs: stacked ? WHOLE : undefined, values: (_, ticks) => ticks.map((v) => (Math.abs(v) < 1000 ? String(v) : short(v))) },
     ],
     bands: bands.map((b) => ({ series: [b.to + 1, b.from + 1], fill: colour(b.colour, '2e') })),

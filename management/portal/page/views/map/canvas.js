@@ -19,6 +19,9 @@ const LAYERS = ['roads', 'speeds', 'limits', 'hazards'];
 const LIVE = ['speeds', 'limits', 'hazards'];
 const IDS = { speeds: 'edge', limits: 'edge', hazards: 'id' };
 
+// Its workers take a while to start: begin before there is a map.
+maplibregl.prewarm();
+
 const layerURL = (layer) => `${location.origin}/v1/tiles/${layer}/{z}/{x}/{y}.mvt`;
 
 /** A feature's speed, its ratio to free flow, and what free flow is there; km/h. */
@@ -44,23 +47,23 @@ function shield({ shield: fill, casing }) {
 /** Waits for the server to have a map: waiting(kind) tells why there is none yet. */
 async function sourcesOf(waiting, signal) {
   const sources = {};
-  let bounds = null;
-  for (const layer of LAYERS) {
-    let tilejson = null;
-    for (let wait = 1000; !tilejson; wait = Math.min(wait * 1.5, 8000)) {
-      try {
-        tilejson = await get(`/v1/tiles.json?layer=${layer}`, { auth: false, signal });
-      } catch (err) {
-        if (signal.aborted) throw err;
-        waiting(err.status === 0 ? 'away' : 'no-map');
-        await new Promise((done) => setTimeout(done, wait));
-      }
+  let documents = null;
+  for (let wait = 1000; !documents; wait = Math.min(wait * 1.5, 8000)) {
+    try {
+      documents = await Promise.all(LAYERS.map((layer) => get(`/v1/tiles.json?layer=${layer}`, { auth: false, signal })));
+    } catch (err) {
+      if (signal.aborted) throw err;
+      waiting(err.status === 0 ? 'away' : 'no-map');
+      await new Promise((done) => setTimeout(done, wait));
     }
-    bounds ??= tilejson.bounds ?? WORLD;
+  }
+  const bounds = documents[0].bounds ?? WORLD;
+  LAYERS.forEach((layer, i) => {
+    const tilejson = documents[i];
     sources[layer] = { type: 'vector', tiles: [layerURL(layer)], minzoom: tilejson.minzoom ?? 0, maxzoom: tilejson.maxzoom ?? 14, bounds: tilejson.bounds ?? WORLD };
     if (IDS[layer]) sources[layer].promoteId = IDS[layer];
     if (layer === 'roads') sources[layer].attribution = ATTRIBUTION;
-  }
+  });
   waiting(null);
   sources.errors = { type: 'geojson', data: NOTHING };
   sources.past = { type: 'geojson', data: NOTHING };

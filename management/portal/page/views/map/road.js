@@ -10,11 +10,12 @@ import { behind, table } from '../../core/table.js';
 import { reading } from './canvas.js';
 import { card, facts } from '../../core/card.js';
 import { colourOf } from './palette.js';
+import { drawProfile, profileOf } from './profile.js';
 
 const REFRESH_MS = 15_000;
 const HOUR_MS = 3_600_000;
 const BUCKET_S = 300;
-const SPANS = { day: { label: 'Day', hours: 24, step: BUCKET_S }, week: { label: 'Week', hours: 168, step: 1800 } };
+const SPANS = { day: { label: 'Day', hours: 24, step: BUCKET_S }, week: { label: 'Week', hours: 168, step: 1800 }, usual_day: { label: 'Usual day', usual: 'day' }, usual_week: { label: 'Usual week', usual: 'week' } };
 
 const sign = (value) => h('span', { class: 'sign big', role: 'img', 'aria-label': `Limit ${limitText(value)}` }, value === 'none' ? '∅' : speedValue(value));
 
@@ -42,6 +43,7 @@ export function roadCard(el, p, { line, learned, close, other, signal }) {
   let chart = null;
   let span = 'day';
   let doc = null;
+  let profile = null;
   let limits = null;
   let current = p;
 
@@ -58,9 +60,9 @@ export function roadCard(el, p, { line, learned, close, other, signal }) {
   el.replaceChildren(card(roadTitle(p), [p.name && p.ref, roadClass(p.class), line && `towards ${heading(line)}`].filter(Boolean).join(' · '), close,
     top, gauge, list,
     h('figure', null,
-      h('div', { class: 'figure-top' }, h('h3', null, 'Speed over the'),
+      h('div', { class: 'figure-top' }, h('h3', null, 'Speed'),
         h('fieldset', { class: 'choice small' }, h('legend', { class: 'visually-hidden' }, 'Period'), Object.entries(SPANS).map(([id, s]) => h('label', null,
-          h('input', { type: 'radio', name: 'span', value: id, checked: id === span, on: { change: () => { span = id; load(); } } }), h('span', null, s.label))))),
+          h('input', { type: 'radio', name: 'span', value: id, checked: id === span, on: { change: () => { span = id; draw(); load(); } } }), h('span', null, s.label))))),
       plot, caption, tableBox),
     h('h3', null, 'Speed limit'), evidence,
     h('button', { type: 'button', class: 'link-button', on: { click: () => other(p.edge % 2 ? p.edge - 1 : p.edge + 1) } }, 'The other direction')));
@@ -77,16 +79,38 @@ export function roadCard(el, p, { line, learned, close, other, signal }) {
     const shown = doc?.buckets.filter((b) => !b.suppressed) ?? [];
     const samples = shown.reduce((n, b) => n + b.samples, 0);
     // Suppressed buckets have samples too, how many isn't told.
+    const hours = doc ? Math.round((Date.parse(doc.to) - Date.parse(doc.from)) / HOUR_MS) : 24;
     const withheld = doc && shown.length < doc.buckets.length;
     list.replaceChildren(facts([
       ['Of free flow', known ? `${percent(ratio)} of ${speed(free)}` : doc?.free_kmh ? `free flow ${speed(doc.free_kmh)}` : NONE, 'share'],
       ['Usual at this hour', current.typical ? speed(current.typical) : null, 'typical'],
       ['Cars, lately', known && current.n ? count(current.n) : NONE, 'vehicles'],
       ['Newest data', last ? [time(last.bucket), ' to ', time(Date.parse(last.bucket) + BUCKET_S * 1000)] : doc ? 'none in this period' : NONE, 'fresh'],
-      [`Samples, ${SPANS[span].label.toLowerCase()}`, !doc ? NONE : !withheld ? count(samples) : shown.length ? `over ${count(samples)}` : NONE, 'samples'],
+      [`Samples, ${hours === 24 ? 'day' : 'week'}`, !doc ? NONE : !withheld ? count(samples) : shown.length ? `over ${count(samples)}` : NONE, 'samples'],
     ]));
     const posted = learned?.unlimited ? 'none' : learned?.kmh ?? doc?.limit_kmh;
     signBox.replaceChildren(...(posted ? [sign(posted)] : []));
+  }
+
+  /** What is usual, once it has come. */
+  function drawUsual() {
+    chart?.destroy();
+    chart = null;
+    tableBox.replaceChildren();
+    plot.hidden = !profile;
+    if (!profile) return;
+    plot.hidden = false;
+    const usual = drawProfile(plot, profile, SPANS[span].usual, learned?.kmh ?? profile.limit_kmh);
+    chart = usual.chart;
+    plot.hidden = !chart;
+    plot.setAttribute('aria-label', usual.label);
+    say(caption, usual.caption);
+    if (usual.table) tableBox.replaceChildren(behind('As a table', usual.table));
+  }
+
+  function draw() {
+    if (SPANS[span].usual) drawUsual();
+    else if (doc) drawChart();
   }
 
   function drawChart() {
@@ -127,6 +151,12 @@ export function roadCard(el, p, { line, learned, close, other, signal }) {
     const to = Date.now() + 60_000;
     try {
       await ready();
+      if (SPANS[span].usual) {
+        if (profile) return; // it changes slowly
+        profile = await profileOf(p.edge, signal);
+        if (!signal.aborted) draw();
+        return;
+      }
       doc = await get(`/v1/segments/${p.edge}/speeds?from=${to - SPANS[span].hours * HOUR_MS}&to=${to}`, { signal });
       if (signal.aborted) return;
       if (!p.name && !p.ref) el.querySelector('#card-title').textContent = roadTitle(doc);
@@ -136,7 +166,7 @@ export function roadCard(el, p, { line, learned, close, other, signal }) {
         current = { ...current, kmh: last.mean_kmh, ratio: last.mean_kmh / doc.free_kmh, n: last.vehicles };
       }
       paint();
-      drawChart();
+      draw();
     } catch (err) {
       if (signal.aborted) return;
       plot.hidden = true;
@@ -197,7 +227,7 @@ export function roadCard(el, p, { line, learned, close, other, signal }) {
     },
     redraw() {
       paint();
-      if (doc) drawChart();
+      draw();
       if (limits) drawLimit();
     },
   };

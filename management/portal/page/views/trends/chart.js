@@ -17,7 +17,7 @@ const absent = (v) => v === null || v === undefined;
 function ranking(el, groups, m, s) {
   const v = m.values[s.value];
   const sorted = groups.toSorted((a, b) => v.of(b) - v.of(a)).slice(0, MOST_BARS);
-  const top = Math.max(...sorted.map(v.of)) || 1;
+  const top = v.whole ?? (Math.max(...sorted.map(v.of)) || 1);
   el.classList.remove('chart');
   el.replaceChildren(h('ol', { class: 'bars' }, sorted.map((g) => h('li', null, h('span', { class: 'name', title: m.series(g, s) }, m.series(g, s) || 'All'), h('div', { class: 'bar' }, h('i', { style: { width: `${(100 * v.of(g)) / top}%` } })), h('b', { class: 'num' }, v.text(v.of(g)))))));
   return {

@@ -6,7 +6,7 @@ import { table } from '../../core/table.js';
 import { ALONG, countOf, groupBy, placeColumn, shareOf, valueColumns } from './measure.js';
 
 const values = {
-  segment_share: shareOf('Share of the roads seen', (g) => g.segment_share, 'Seen'), length_share: shareOf('Share of their length seen', (g) => g.length_share, 'By length'),
+  segment_share: { ...shareOf('Share of the roads seen', (g) => g.segment_share, 'Seen'), whole: 1 }, length_share: { ...shareOf('Share of their length seen', (g) => g.length_share, 'By length'), whole: 1 },
   segments: countOf('Roads seen', 'segments', 'Roads seen', false), driven_km: { ...countOf('Kilometres driven', 'driven_km', 'Driven, km'), unit: () => 'km' },
   vehicles_at_least: countOf('Cars, at least', 'vehicles_at_least', undefined, false),
 };

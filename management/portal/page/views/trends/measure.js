@@ -32,6 +32,7 @@ import { STEP_MS, stepOf } from './period.js';
  * @property {(v: number) => string} text for people
  * @property {(v: number) => number} [plot] the number that is drawn
  * @property {() => string} [unit]
+ * @property {number} [whole] what a full bar stands for; else the longest one is full
  * @property {boolean} [adds] whether it may be stacked: a count
  */
 
