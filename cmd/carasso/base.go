@@ -45,16 +45,22 @@ func openWithDatabase(ctx context.Context, logs *logFlags, aws *awsFlags, databa
 	if err != nil {
 		return nil, err
 	}
-	if err := p.openDatabase(ctx, database.DatabaseURL, service); err != nil {
+	if err := p.openDatabase(ctx, database.DatabaseURL, service, 0); err != nil {
 		p.close()
 		return nil, err
 	}
 	return p, nil
 }
 
-// openDatabase opens the database, brings its schema up to date, and reads which map is in use.
-func (p *base) openDatabase(ctx context.Context, url, service string) error {
-	db, err := postgres.Open(ctx, postgres.Config{URL: url, ApplicationName: "carasso-" + service}, p.log)
+// connections is how many connections a process has beside those of its flushes, of which each may wait with one while a replay is swapped.
+const connections = 12
+
+// maxConnections is what the embedded PostgreSQL, which takes 64 of all, can give to one.
+const maxConnections = 48
+
+// openDatabase opens the database, brings its schema up to date, and reads which map is in use. So many flushes are under way at once.
+func (p *base) openDatabase(ctx context.Context, url, service string, flushes int) error {
+	db, err := postgres.Open(ctx, postgres.Config{URL: url, ApplicationName: "carasso-" + service, MaxConns: int32(min(connections+flushes, maxConnections))}, p.log)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,8 @@ const (
 // long: those under way end, others wait. Then catchUp must take in what was archived since, the last deltas are folded into
 // the days that will go, and partitions change places. So a batch is in the live tables before and in the replay's
 // after, or the other way round in none. layerOf names the layer that a kind of evidence is shown in, "" for none: the
-// tiles of both versions are marked, in layers and in speeds. To swap one that was is no error. Errors: ledger.ErrNoReplay,
+// tiles of both versions are marked, in layers and in speeds. It takes two connections of the pool at once, which flushes that wait must leave
+// free. To swap one that was is no error. Errors: ledger.ErrNoReplay,
 // ledger.ErrReplayState.
 func (db *DB) SwapReplay(ctx context.Context, id int64, speeds string, layerOf func(learn.Kind) string, catchUp func(context.Context, ledger.Replay) error) (ledger.Replay, error) {
 	r, err := db.Replay(ctx, id)
@@ -35,6 +36,13 @@ func (db *DB) SwapReplay(ctx context.Context, id int64, speeds string, layerOf f
 	}
 	if r.State != ledger.ReplayBuilt {
 		return r, fmt.Errorf("replay %d is %s: %w", id, r.State, ledger.ErrReplayState)
+	}
+	// Most of this work is done before anybody waits for it.
+	if _, _, err := db.Fold(ctx); err != nil {
+		return r, err
+	}
+	if err := db.rollUpReplay(ctx, r); err != nil {
+		return r, err
 	}
 	conn, err := db.pool.Acquire(ctx)
 	if err != nil {
@@ -46,6 +54,7 @@ func (db *DB) SwapReplay(ctx context.Context, id int64, speeds string, layerOf f
 		return r, wrap("wait for the flushes under way", err)
 	}
 	defer unlock()
+	kept := time.Now()
 	if err := catchUp(ctx, r); err != nil {
 		return r, err
 	}
@@ -72,7 +81,7 @@ func (db *DB) SwapReplay(ctx context.Context, id int64, speeds string, layerOf f
 	if err != nil {
 		return r, wrap("swap a replay", err)
 	}
-	db.log.InfoContext(ctx, "replay swapped", "replay", id, "from", r.From, "to", r.To)
+	db.log.InfoContext(ctx, "replay swapped", "replay", id, "from", r.From, "to", r.To, "flushes_waited", time.Since(kept))
 	return db.Replay(ctx, id)
 }
 
