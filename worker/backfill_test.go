@@ -241,6 +241,43 @@ func TestBackfill(t *testing.T) {
 	}
 }
 
+// What was erased does not come back from an archive, while its pseudonyms are known to be erased.
+func TestBackfillOfErasedVehicle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bs := w.past(ago(5), 40)
+	w.object("import/1.parquet", bs...)
+	gone := bs[0].vehicle
+	var erased int64
+	for i := range bs {
+		if bs[i].vehicle == gone {
+			erased++
+		}
+	}
+	w.exec("INSERT INTO erased_pseudonym VALUES ($1, now() - interval '1 hour', now() + interval '1 day')", int64(gone))
+	if r := w.takeIn("import/", ago(5), ago(5)); r.Batches != 40 {
+		t.Errorf("%+v", r)
+	}
+	if n := w.number("SELECT sum(erased_batches)::bigint FROM manifest"); n != erased {
+		t.Errorf("%d batches erased, want %d", n, erased)
+	}
+	for _, key := range w.strings("SELECT DISTINCT object_key FROM manifest WHERE object_key IS NOT NULL") {
+		body, err := w.objects.get(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := worker.ReadArchive(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range all {
+			if all[i].Vehicle == gone {
+				t.Errorf("%s holds a batch of the erased vehicle", key)
+			}
+		}
+	}
+}
+
 // What can't be used is named, and none of it is taken in.
 func TestBackfillOfBadObjects(t *testing.T) {
 	t.Parallel()

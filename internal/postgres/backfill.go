@@ -267,6 +267,11 @@ func (t *BackfillFlush) Claim(ctx context.Context, ids []telemetry.ClaimID, samp
 	return nil
 }
 
+// Erased is that of a flush, but what is from an archive counts as accepted before any erasure: its envelope is younger than its batches.
+func (t *BackfillFlush) Erased(ctx context.Context, vehicles []uint64, _ []int64, erased []bool) error {
+	return t.Flush.Erased(ctx, vehicles, make([]int64, len(vehicles)), erased)
+}
+
 // Commit commits the flush, and with it that the backfill has come so far.
 func (t *BackfillFlush) Commit(ctx context.Context, m ledger.Flush) error {
 	m.Worker = backfillWorker
