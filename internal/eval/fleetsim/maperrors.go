@@ -240,11 +240,36 @@ func (r *run) scoreErrors(found []maperror.Candidate) *errorScore {
 		if !r.trueCandidate(c) {
 			s.falsely++
 			n[1]++
-			s.wrong = append(s.wrong, fmt.Sprintf("%s at %s: edge %d to %d, %d vehicles for, %d against, score %.2f", typeName(c.Type), at(c.At), c.Edge, c.To, c.Vehicles, c.Against, c.Score))
+			s.wrong = append(s.wrong, fmt.Sprintf("%s at %s: edge %d to %d, %d vehicles for, %d against, score %.2f; %.0f m long; nearest error %s", typeName(c.Type), at(c.At), c.Edge, c.To, c.Vehicles, c.Against, c.Score, lengthOf(c.Geometry), r.nearestError(c.At)))
 		}
 		s.byType[c.Type] = n
 	}
 	return s
+}
+
+// nearestError says which way that was broken is nearest to a place, for whoever looks into a false candidate.
+func (r *run) nearestError(p geo.Point) string {
+	best, name := math.Inf(1), "none"
+	for _, kind := range [...]struct {
+		name string
+		ways []brokenWay
+	}{{"removed", r.ground.removed}, {"flipped", r.ground.flipped}, {"moved", r.ground.moved}, {"closed", r.ground.closed}} {
+		for i := range kind.ways {
+			for _, s := range kind.ways[i].segments {
+				if d := distanceM(s.Shape, p); d < best {
+					best, name = d, kind.name
+				}
+			}
+		}
+	}
+	return fmt.Sprintf("%s, %.0f m", name, best)
+}
+
+func lengthOf(line []geo.Point) (m float64) {
+	for i := 1; i < len(line); i++ {
+		m += geo.DistanceM(line[i-1], line[i])
+	}
+	return m
 }
 
 func at(p geo.Point) string { return fmt.Sprintf("%.5f,%.5f", p.Lat(), p.Lon()) }
