@@ -18,7 +18,8 @@ import (
 	"github.com/carasso/carasso/internal/credential"
 )
 
-// eraseCmd has a vehicle's data erased by a running deployment, or verifies a receipt.
+// eraseCmd has a vehicle's data erased by a running deployment, or verifies a receipt. The id goes into bodies only; other users of the machine see
+// arguments, so it may come from standard input.
 type eraseCmd struct {
 	Vehicle    string        `help:"Id of the vehicle whose data is to be erased; with --verify: that the receipt should be about. - reads it from standard input."`
 	From       string        `help:"First UTC day of the events, YYYY-MM-DD; all if missing."`
