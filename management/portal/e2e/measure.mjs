@@ -7,7 +7,7 @@ const [url, runs = '5'] = process.argv.slice(2);
 
 /** What makes a view useful: the map when roads are drawn, others when what they are about is there. */
 const READY = {
-  map: () => window.carassoMap?.isStyleLoaded() && window.carassoMap.getLayer('roads') && window.carassoMap.queryRenderedFeatures({ layers: ['roads'] }).length > 0,
+  map: () => window.carassoMap?.getSource('roads') && window.carassoMap.isSourceLoaded('roads') && window.carassoMap.queryRenderedFeatures({ layers: ['roads'] }).length > 0,
   other: () => document.querySelector('.view[data-ready]') && !document.querySelector('.view .skeleton'),
 };
 
@@ -23,7 +23,7 @@ for (const view of VIEWS) {
     for (const times of [cold, warm]) {
       if (times === warm) await page.goto('about:blank');
       await page.goto(`${url}/#/${view}`, { waitUntil: 'commit' });
-      await page.waitForFunction(READY[view] ?? READY.other, null, { polling: 20, timeout: 60_000 });
+      await page.waitForFunction(READY[view] ?? READY.other, null, { polling: 50, timeout: 60_000 });
       times.push(await page.evaluate(() => performance.now()));
     }
     await context.close();

@@ -42,7 +42,7 @@ export async function mount(root, { params, setParams, signal }) {
         h('section', { class: 'panel' }, h('header', null, h('h2', null, 'What it is made of'), h('p', { class: 'muted small' }, when(b.from), ' to ', when(b.to))),
           table([
             { label: 'Service', value: (l) => l.service }, { label: 'What', value: (l) => [l.item, l.fixed ? [' ', h('span', { class: 'badge' }, 'always runs')] : ''] },
-            { label: 'Units', num: true, value: (l) => `${l.units >= 100 ? count(l.units) : l.units.toPrecision(3)} ${l.unit}` },
+            { label: 'Units', num: true, value: (l) => `${l.units >= 100 || l.units === 0 ? count(l.units) : l.units.toPrecision(3)} ${l.unit}` },
             { label: 'US dollars', num: true, value: (l) => usd(l.usd) },
             { label: 'Share', value: (l) => h('div', { class: 'bar share', role: 'img', 'aria-label': percent(l.usd / (b.usd || 1)) }, h('i', { style: { width: `${(100 * l.usd) / most}%` } })) },
           ], lines, { caption: 'What the cost is made of', rowData: (l) => ({ line: `${l.service} ${l.item}` }) })),

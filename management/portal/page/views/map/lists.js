@@ -3,7 +3,7 @@
 
 import { get, query } from '../../core/api.js';
 import { fill, h } from '../../core/dom.js';
-import { ago, certainty, count, limit, percent, plural, roadTitle, speedValue, when } from '../../core/format.js';
+import { ago, certainty, count, limit, minute, percent, plural, roadTitle, speedValue, when } from '../../core/format.js';
 import { theme, units } from '../../core/prefs.js';
 import { empty, loading, trouble } from '../../core/states.js';
 import { reading } from './canvas.js';
@@ -99,7 +99,7 @@ export function startLists(el, { tab, canvas, actions, chosen, signal }) {
           h('ol', { class: 'rows', id: 'hazards' }, sorted.map((f) => {
             const p = f.properties;
             return row(f.id, h('i', { class: 'letter', 'aria-hidden': 'true' }, letterOf(p.category)), nameOf(p.category),
-              [`${plural(p.vehicles, 'car')} noticed, ${p.clean} passed without · since `, when(p.started)], h('b', null, percent(p.probability)), () => actions.hazard(f));
+              [`${plural(p.vehicles, 'car')} noticed, ${p.clean} did not · `, when(p.started, minute)], h('b', null, percent(p.probability)), () => actions.hazard(f));
           }))]
         : empty('No hazard in view', 'Nothing slippery, foggy or blocked is known here now.')));
     },
