@@ -30,6 +30,8 @@ type cli struct {
 	Provision   provisionCmd   `cmd:"" help:"Create queue, dead-letter queue, bucket and table, and migrate the database."`
 	Eval        evalCmd        `cmd:"" help:"Score what is learned against data with ground truth."`
 	Bench       benchCmd       `cmd:"" help:"Measure the embedded pipeline end to end and print a table."`
+	Cost        costCmd        `cmd:"" help:"Reckon what a fleet costs on AWS in a month, from counted requests and bytes and a dated price list."`
+	Simulate    simulateCmd    `cmd:"" help:"Play autoscaling through on paper."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Exit 0 if a service answers /readyz, 1 if not."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
@@ -45,6 +47,7 @@ func run(args []string) int {
 	parser, err := kong.New(&c,
 		kong.Name("carasso"),
 		kong.Description("Car as a sensor: from floating car data to a live map."),
+		kong.Vars(simulateVars()),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)

@@ -36,3 +36,23 @@ func TestAllowedBacklogIsTheEquilibrium(t *testing.T) {
 		}
 	}
 }
+
+// Steps go up in age and in what they add, and begin where target tracking has failed.
+func TestAgeSteps(t *testing.T) {
+	steps := AgeSteps()
+	if steps[0].Age <= LatencyTarget {
+		t.Errorf("the first step is at %s, the target at %s", steps[0].Age, LatencyTarget)
+	}
+	for i := 1; i < len(steps); i++ {
+		if steps[i].Age <= steps[i-1].Age || steps[i].Percent <= steps[i-1].Percent {
+			t.Errorf("%+v after %+v", steps[i], steps[i-1])
+		}
+	}
+}
+
+// The largest number of workers has connections to the database.
+func TestWorkersHaveConnections(t *testing.T) {
+	if n := MaxWorkers*DatabaseConnectionsPerWorker + DatabaseConnectionsBeside; n > DatabaseConnections {
+		t.Errorf("%d connections are needed, %d allowed", n, DatabaseConnections)
+	}
+}
