@@ -1,5 +1,6 @@
 // Trends: the table is the API's answer, the address holds the choice, a box is drawn on the map.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { DESKTOP, PHONE, accessible, mounted, noSidewaysScroll, number } from './browser.mjs';
 
 const MEASURES = ['limits', 'hazards', 'fleet', 'sensors', 'coverage'];
@@ -156,11 +157,23 @@ export async function run(t) {
     assert.equal(doc.from, new Date(new URLSearchParams(link.split('?')[1]).get('from')).toISOString().replace('.000Z', 'Z'));
   });
 
-  await t.step('the file holds what the table shows', async () => {
+  await t.step('files hold all that the API has', async () => {
     if (!await rows.count()) return;
-    const download = page.waitForEvent('download');
-    await page.getByRole('button', { name: 'CSV' }).click();
-    assert.match((await download).suggestedFilename(), /^carasso-speeds-.*\.csv$/);
+    const shown = Number(await page.locator('[data-groups]').getAttribute('data-groups'));
+    for (const [name, extension] of [['CSV', 'csv'], ['GeoJSON', 'geojson'], ['Parquet', 'parquet']]) {
+      const download = page.waitForEvent('download');
+      await page.getByRole('button', { name: `Save as ${name}` }).click();
+      const file = await download;
+      assert.match(file.suggestedFilename(), new RegExp(`^carasso-speeds-.*\\.${extension}$`));
+      const bytes = readFileSync(await file.path());
+      if (extension === 'csv') assert.ok(bytes.toString().trim().split('\n').length >= shown, 'every group is in it');
+      if (extension === 'geojson') assert.equal(JSON.parse(bytes).type, 'FeatureCollection');
+      if (extension === 'parquet') assert.equal(bytes.subarray(0, 4).toString(), 'PAR1');
+      await page.getByText(`The ${name} file is saved.`).waitFor();
+    }
+    await page.route('**/v1/trends/*format=csv*', (r) => r.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"title":"Busy","status":503,"detail":"Too many exports are running."}' }));
+    await page.getByRole('button', { name: 'Save as CSV' }).click();
+    await page.getByText('No file: Too many exports are running.').waitFor();
   });
 
   await t.step('nothing and no answer are told', async () => {

@@ -3,6 +3,7 @@
 
 const KEY = 'carasso-token';
 const TIMEOUT_MS = 15_000;
+const FILE_TIMEOUT_MS = 600_000;
 const listeners = new Set();
 
 /** Moves a token from the address bar into the session. */
@@ -54,15 +55,15 @@ export class APIError extends Error {
   }
 }
 
-async function answer(path, { method = 'GET', auth = true, signal, body, headers = {} } = {}) {
+async function answer(path, { method = 'GET', auth = true, signal, body, headers = {}, timeout = TIMEOUT_MS } = {}) {
   const init = { method, cache: 'no-cache', headers: { ...headers } };
   if (auth && token()) init.headers.Authorization = `Bearer ${token()}`;
   if (body !== undefined) {
     init.headers['Content-Type'] = 'application/json';
     init.body = JSON.stringify(body);
   }
-  const timeout = AbortSignal.timeout(TIMEOUT_MS);
-  init.signal = signal ? AbortSignal.any([signal, timeout]) : timeout;
+  const late = AbortSignal.timeout(timeout);
+  init.signal = signal ? AbortSignal.any([signal, late]) : late;
   let res;
   try {
     res = await fetch(path, init);
@@ -89,7 +90,9 @@ export async function send(method, path, body, options) {
 
 /** Fetches a file, since a link can't carry a token, and hands it to the browser to keep. */
 export async function download(path, name, options) {
-  const blob = await (await answer(path, options)).blob();
+  const res = await answer(path, { timeout: FILE_TIMEOUT_MS, ...options });
+  // Broken off on the way: a part must not be taken for the whole.
+  const blob = await res.blob().catch(() => { throw new APIError(0, 'The file broke off on its way.'); });
   const a = document.createElement('a');
   a.href = URL.createObjectURL(blob);
   a.download = name;

@@ -28,8 +28,8 @@ export const coverage = {
   series: nameOf,
   weight: (g) => g.samples ?? 0,
   columns: (_, s) => [placeColumn(s), s.split === 'class' && { label: 'Class', value: nameOf }, ...valueColumns(values),
-    { label: 'On the map', num: true, value: (g) => count(g.map_segments), raw: (g) => g.map_segments },
-    { label: 'Withheld', num: true, value: (g) => count(g.suppressed_segments), raw: (g) => g.suppressed_segments }].filter(Boolean),
+    { label: 'On the map', num: true, value: (g) => count(g.map_segments) },
+    { label: 'Withheld', num: true, value: (g) => count(g.suppressed_segments) }].filter(Boolean),
   more: (doc) => (doc.freshness?.length ? [h('h3', null, 'How long ago roads were driven on'), table([
     { label: 'Class', value: nameOf }, { label: 'Median', num: true, value: (f) => age(f.age_p50_s) }, { label: '95 of 100', num: true, value: (f) => age(f.age_p95_s) },
     { label: 'Within an hour', num: true, value: (f) => share(f.within_hour_share) }, { label: 'a day', num: true, value: (f) => share(f.within_day_share) }, { label: 'a week', num: true, value: (f) => share(f.within_week_share) },

@@ -40,8 +40,7 @@ export const hazards = {
   weight: (g) => g.hazards,
   columns(_, s) {
     const split = s.split === 'none' ? null : { label: hazards.split[s.split],
-      value: (g) => (s.split === 'tile' ? h('a', { href: link('map', { tab: 'hazards', at: middle(g.tile).map((v) => Number(v.toFixed(4))).join(',') }) }, placeName(g.tile)) : NAMES[s.split](g[s.split] ?? '')),
-      raw: (g) => g[s.split] };
+      value: (g) => (s.split === 'tile' ? h('a', { href: link('map', { tab: 'hazards', at: middle(g.tile).map((v) => Number(v.toFixed(4))).join(',') }) }, placeName(g.tile)) : NAMES[s.split](g[s.split] ?? ''))};
     return [placeColumn(s), split, ...valueColumns(values)].filter(Boolean);
   },
 };

@@ -1,6 +1,6 @@
 // Trends: a measure, an area, a period and what it is grouped by; as a chart, a table, a file and an address.
 
-import { get, query, token } from '../../core/api.js';
+import { download, get, query, token } from '../../core/api.js';
 import { ready } from '../../core/charts.js';
 import { h, say, stylesheet } from '../../core/dom.js';
 import { count, minute, when } from '../../core/format.js';
@@ -15,19 +15,27 @@ import { fleet } from './fleet.js';
 import { hazards } from './hazards.js';
 import { limits } from './limits.js';
 import { rangeOf, timeParams } from './period.js';
-import { saveCSV } from './save.js';
 import { sensors } from './sensors.js';
 import { speeds } from './speeds.js';
 import { addressOf, fit, fixed, stateOf } from './state.js';
 
 const MEASURES = { speeds, limits, hazards, fleet, sensors, coverage };
+const FORMATS = [['csv', 'CSV'], ['geojson', 'GeoJSON'], ['parquet', 'Parquet']];
 const MOST_ROWS = 200;
 
 /** Where an endpoint is asked for what a state shows. */
-export function pathOf(s) {
+function pathOf(s) {
   const m = MEASURES[s.measure];
   const { resolution, time_zone, ...range } = timeParams(s);
   return query(m.path, { ...(m.area ? areaParams(s.area) : {}), ...range, ...(m.plain ? {} : { resolution, time_zone }), ...m.params(s) });
+}
+
+/** Where the same is answered as a file, of all pages. */
+function fileOf(s, format) {
+  const url = new URL(pathOf(s), location.origin);
+  url.searchParams.delete('limit');
+  url.searchParams.set('format', format);
+  return `${url.pathname}${url.search}`;
 }
 
 export async function mount(root, { params, setParams, signal, announce }) {
@@ -130,15 +138,26 @@ export async function mount(root, { params, setParams, signal, announce }) {
     const v = m.values[state.value];
     result.replaceChildren(
       h('header', null, h('h2', null, v.label), h('div', { class: 'row' },
-        h('button', { type: 'button', class: 'button', on: { click: () => saveCSV(state, columns, all) } }, icon('download', 16), 'CSV'),
+        FORMATS.map(([format, name]) => h('button', { type: 'button', class: 'button', 'aria-label': `Save as ${name}`, on: { click: () => save(format, name) } }, icon('download', 16), name)),
         h('button', { type: 'button', class: 'button', on: { click: copy } }, icon('link', 16), 'Copy link'))),
       about(groups), key, figure, status,
       h('div', { class: 'tall' }, table(columns, all.slice(0, MOST_ROWS), { caption: m.rows ? 'Each change' : 'The same as a table' })),
-      all.length > MOST_ROWS || doc.next_cursor ? h('p', { class: 'muted small' }, `${count(Math.min(MOST_ROWS, all.length))} of ${count(all.length)} rows are shown${doc.next_cursor ? ', and the server has more: take a shorter period or a smaller area' : '; the file has all'}.`) : '',
+      all.length > MOST_ROWS || doc.next_cursor ? h('p', { class: 'muted small' }, `${count(Math.min(MOST_ROWS, all.length))} of ${count(all.length)} rows are shown${doc.next_cursor ? ', and there are more: files have all' : '; files have all'}.`) : '',
       ...(m.more?.(doc) ?? []));
     chart = draw(plot, usable, m, state, { comparing: Boolean(doc.compare), range: [from / 1000, to / 1000] });
     key.replaceChildren(...(chart.series.length > 1 || state.split !== 'none' ? chart.series : []).map((l) => h('span', null, h('i', { class: l.dash ? 'dashed' : null, style: { background: `var(${l.colour})`, color: `var(${l.colour})` } }), l.label)));
     say(status, chart.note);
+  }
+
+  /** All groups as the server writes them, not only the page that is shown. */
+  async function save(format, name) {
+    say(status, `Writing ${name} …`);
+    try {
+      await download(fileOf(state, format), `carasso-${state.measure}-${new Date().toISOString().slice(0, 16).replace(':', '')}.${format}`, { signal });
+      say(status, `The ${name} file is saved.`);
+    } catch (err) {
+      if (!signal.aborted) say(status, `No file: ${err.message}`);
+    }
   }
 
   async function copy() {

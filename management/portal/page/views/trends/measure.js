@@ -62,4 +62,4 @@ export const shareOf = (label, of, head = label) => ({ label, head, of, text: kn
 export const numberOf = (label, of, head = label, digits = 1, unit = '') => ({ label, head, of, text: known((v) => v.toFixed(digits)), unit: () => unit });
 
 /** Columns for values, right aligned. */
-export const valueColumns = (values, unitIn = '') => Object.entries(values).map(([k, v]) => ({ label: `${v.head ?? v.label}${k === unitIn && v.unit ? `, ${v.unit()}` : ''}`, num: true, value: (g) => v.text(v.of(g)), raw: (g) => v.of(g) }));
+export const valueColumns = (values, unitIn = '') => Object.entries(values).map(([k, v]) => ({ label: `${v.head ?? v.label}${k === unitIn && v.unit ? `, ${v.unit()}` : ''}`, num: true, value: (g) => v.text(v.of(g)), }));

@@ -23,7 +23,7 @@ function signed(v) {
 /** A road with the direction of travel, leading to it on the map. */
 export const roadLink = (g) => h('a', { href: link('map', { edge: g.edge }) }, `${roadTitle(g)} ${g.direction === 'backward' ? '←' : '→'}`);
 
-const number = (key) => ({ num: true, value: (g) => (g[key] === null || g[key] === undefined ? NONE : count(g[key])), raw: (g) => g[key] });
+const number = (key) => ({ num: true, value: (g) => (g[key] === null || g[key] === undefined ? NONE : count(g[key])) });
 
 /** @type {import('./measure.js').Measure} */
 export const speeds = {
@@ -43,15 +43,15 @@ export const speeds = {
   columns(doc, s) {
     const split = {
       class: { label: 'Class', value: (g) => words(roadClass(g.class)) },
-      segment: { label: 'Road', value: roadLink, raw: (g) => g.edge },
+      segment: { label: 'Road', value: roadLink },
     }[s.split];
     const change = (g) => g.difference?.[s.value];
     // Beside another period there is room for one value only.
     const shown = doc.compare ? { [s.value]: values[s.value] } : values;
     return [placeColumn(s), split, ...valueColumns(shown, doc.compare ? s.value : 'mean_kmh'),
       ...(doc.compare ? [
-        { label: 'Before', num: true, value: (g) => values[s.value].text(g.compare?.[s.value]), raw: (g) => g.compare?.[s.value] },
-        { label: 'Difference', num: true, value: (g) => h('span', { class: (change(g) ?? 0) < -0.5 ? 'bad' : (change(g) ?? 0) > 0.5 ? 'good' : null }, signed(change(g))), raw: change },
+        { label: 'Before', num: true, value: (g) => values[s.value].text(g.compare?.[s.value]) },
+        { label: 'Difference', num: true, value: (g) => h('span', { class: (change(g) ?? 0) < -0.5 ? 'bad' : (change(g) ?? 0) > 0.5 ? 'good' : null }, signed(change(g))) },
       ] : []),
       { label: 'Cars, at least', ...number('vehicles_at_least') }, { label: 'Samples', ...number('samples') },
       ...(s.split === 'segment' ? [] : [{ label: 'Roads', ...number('segments') }, { label: 'Withheld', ...number('suppressed_segments') }]),
