@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -178,4 +179,66 @@ func TestFullFrom(t *testing.T) {
 			t.Errorf("%s: %v, want %v", part, got, want)
 		}
 	}
+}
+
+// The figures of DESIGN.md's "On paper" are what the commands reckon now.
+func TestDesignSaysWhatIsReckoned(t *testing.T) {
+	design, err := os.ReadFile(filepath.Join("..", "..", "DESIGN.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, paper, _ := strings.Cut(string(design), "\n## On paper\n")
+	paper, _, _ = strings.Cut(paper, "\n## ")
+	says := func(what, figure string) {
+		t.Helper()
+		if !strings.Contains(paper, figure) {
+			t.Errorf("%s is %q now, which it does not say", what, figure)
+		}
+	}
+	for _, args := range [][]string{{"--vehicles", "1000"}, {"--vehicles", "100000"}, {"--vehicles", "10000000"}, {"--vehicles", "10000000", "--pass", "1m"}} {
+		s, err := parsed(t, append([]string{"cost"}, args...)...).Cost.sheet()
+		if err != nil {
+			t.Fatal(err)
+		}
+		says(strings.Join(args, " "), thousands(s.bill.USD))
+	}
+	commuters := []string{"simulate", "autoscale", "--vehicles", "10e6", "--peak-share", "0.13"}
+	c := &parsed(t, commuters...).Simulate.Autoscale
+	cfg, err := c.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range c.limits(&cfg, c.Vehicles) {
+		says(l.Part, "| "+thousands(l.Need))
+	}
+	for args, figures := range map[string]string{"": "17 min (559 task-hours)", "--worker-cpu 0": "80 min of the day (2,070 task-hours of workers)"} {
+		all := slices.Concat(commuters, strings.Fields("--max-workers 500 --max-receivers 200 --outage-for 0 "+args))
+		c := &parsed(t, all...).Simulate.Autoscale
+		cfg, err := c.config()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := autosim.Run(context.Background(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var minutes, hours string
+		if minutes, hours, _ = strings.Cut(figures, " min"); minutes != thousands(math.Floor(r.Over.Minutes())) || !strings.Contains(hours, "("+thousands(r.WorkerHours)+" ") {
+			t.Errorf("%s: %v over, %v task-hours", args, r.Over, r.WorkerHours)
+		}
+		says(args, figures)
+	}
+	// The policy's days: the first of the twenty.
+	c = &parsed(t, "simulate", "autoscale").Simulate.Autoscale
+	if cfg, err = c.config(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := autosim.Run(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Over != 4*time.Minute+27*time.Second || r.WorstAge != 83*time.Second {
+		t.Errorf("a day of the policy: over for %s, the oldest %s", r.Over, r.WorstAge)
+	}
+	says("the policy", "4 min 27 s")
 }
