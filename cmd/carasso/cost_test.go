@@ -127,7 +127,7 @@ func TestSimulateAutoscale(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := autosim.DefaultConfig(); cfg.Workers.PerTask != d.Workers.PerTask || cfg.Workers.Max != d.Workers.Max || cfg.Workers.Min != d.Workers.Min ||
-		cfg.Receivers.Max != d.Receivers.Max || cfg.WorkerCPU != d.WorkerCPU || cfg.Delays != d.Delays || cfg.ScaleInShare != d.ScaleInShare || cfg.Resend != d.Resend {
+		cfg.Receivers.Max != d.Receivers.Max || cfg.WorkerCPU != d.WorkerCPU || cfg.Delays != d.Delays || cfg.ScaleInShare != d.ScaleInShare || cfg.Resend != d.Resend || cfg.AgeTarget != d.AgeTarget {
 		t.Errorf("the flags' defaults are not the policy's: %+v", cfg)
 	}
 	// A worker of one processor and 4 GiB in Frankfurt.
@@ -154,7 +154,7 @@ func TestSimulateAutoscale(t *testing.T) {
 	if svg, err := os.ReadFile(c.Out); err != nil || !bytes.HasPrefix(svg, []byte("<svg")) {
 		t.Errorf("no plot: %v", err)
 	}
-	for _, bad := range [][]string{{"--vehicles", "0"}, {"--swing", "0.5"}, {"--peak-share", "2"}, {"--outage-at", "23h50m"}, {"--max-workers", "1"}, {"--for", "1s"}} {
+	for _, bad := range [][]string{{"--vehicles", "0"}, {"--swing", "0.5"}, {"--peak-share", "2"}, {"--outage-at", "23h50m"}, {"--max-workers", "1"}, {"--for", "1s"}, {"--age-target", "0s"}} {
 		c := &parsed(t, append([]string{"simulate", "autoscale"}, bad...)...).Simulate.Autoscale
 		cfg, err := c.config()
 		if err == nil {

@@ -42,6 +42,7 @@ type simulateAutoscaleCmd struct {
 	MaxReceive int           `name:"max-receivers" default:"${max_receivers}" help:"Most receivers."`
 	CPU        float64       `name:"worker-cpu" default:"${worker_cpu}" help:"Target of workers' processors in per cent; 0: by backlog and age alone."`
 	ScaleIn    float64       `default:"0.5" help:"Greatest share of tasks that one decision takes away: AWS says \"gradually\" and no number."`
+	AgeTarget  time.Duration `default:"${age_target}" help:"How old the oldest message may be: the policy's own is ${age_target}."`
 	Start      time.Duration `default:"45s" help:"From the wish for a task to one that handles."`
 	Metric     time.Duration `default:"60s" help:"From the end of a metric's minute until it is evaluated."`
 	Region     string        `default:"eu-central-1" enum:"eu-central-1,us-east-1" help:"Prices of this region: ${enum}."`
@@ -53,6 +54,7 @@ type simulateAutoscaleCmd struct {
 func simulateVars() map[string]string {
 	return map[string]string{
 		"worker_rate": fmt.Sprint(scaling.MinEnvelopesPerS), "worker_cpu": strconv.Itoa(scaling.WorkerCPUPercent),
+		"age_target":  scaling.LatencyTarget.String(),
 		"min_workers": strconv.Itoa(scaling.MinTasks), "min_receivers": strconv.Itoa(scaling.MinReceivers),
 		"max_workers": strconv.Itoa(scaling.MaxWorkers), "max_receivers": strconv.Itoa(scaling.MaxReceivers),
 	}
@@ -88,6 +90,7 @@ func (c *simulateAutoscaleCmd) config() (autosim.Config, error) {
 	cfg.Receivers.USDPerHour = scaling.ReceiverVCPU*p.FargateVCPUHour + scaling.ReceiverGiB*p.FargateGBHour
 	cfg.WorkerCPU, cfg.ScaleInShare = c.CPU, c.ScaleIn
 	cfg.Delays.Start, cfg.Delays.Metric = c.Start, c.Metric
+	cfg.AgeTarget = c.AgeTarget
 	return cfg, nil
 }
 
