@@ -146,7 +146,7 @@ export async function run(t) {
       const usual = profile.day.mean_kmh.some((v) => v !== null);
       assert.equal(await page.locator('#card .uplot').isVisible(), usual);
       if (usual) {
-        await page.locator('#card details summary').first().click();
+        await page.locator('#card tbody tr').first().waitFor(); // it was opened above, and stays so
         const [at, mean] = await page.locator('#card tbody tr').first().locator('td').allTextContents();
         const slot = Number(at.slice(0, 2)) * 12 + Number(at.slice(3)) / 5;
         const known = profile.day.mean_kmh.slice(slot, slot + 3).filter((v) => v !== null);

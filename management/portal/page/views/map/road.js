@@ -41,6 +41,7 @@ function coarser(buckets, step) {
  */
 export function roadCard(el, p, { line, learned, close, other, signal }) {
   let chart = null;
+  let tableOpen = false;
   let span = 'day';
   let doc = null;
   let profile = null;
@@ -92,6 +93,14 @@ export function roadCard(el, p, { line, learned, close, other, signal }) {
     signBox.replaceChildren(...(posted ? [sign(posted)] : []));
   }
 
+  /** The chart as a table, which stays open when the chart is drawn again. */
+  function showTable(make) {
+    const details = behind('As a table', make);
+    details.open = tableOpen;
+    details.addEventListener('toggle', () => { if (details.isConnected) tableOpen = details.open; });
+    tableBox.replaceChildren(details);
+  }
+
   /** What is usual, once it has come. */
   function drawUsual() {
     chart?.destroy();
@@ -105,7 +114,7 @@ export function roadCard(el, p, { line, learned, close, other, signal }) {
     plot.hidden = !chart;
     plot.setAttribute('aria-label', usual.label);
     say(caption, usual.caption);
-    if (usual.table) tableBox.replaceChildren(behind('As a table', usual.table));
+    if (usual.table) showTable(usual.table);
   }
 
   function draw() {
@@ -141,10 +150,10 @@ export function roadCard(el, p, { line, learned, close, other, signal }) {
     });
     const medians = shown.map((b) => b.p50_kmh);
     plot.setAttribute('aria-label', `Medians from ${speed(Math.min(...medians))} to ${speed(Math.max(...medians))}; the table below says the same`);
-    tableBox.replaceChildren(behind('As a table', () => table([
+    showTable(() => table([
       { label: 'From', value: (b) => when(b.t * 1000) }, { label: 'Median', num: true, value: (b) => speedValue(b.p50_kmh) },
       { label: '15 %', num: true, value: (b) => speedValue(b.p15_kmh) }, { label: '85 %', num: true, value: (b) => speedValue(b.p85_kmh) }, { label: 'Cars', num: true, value: (b) => count(b.vehicles) },
-    ], shown.toReversed(), { caption: 'Speeds of this road' })));
+    ], shown.toReversed(), { caption: 'Speeds of this road' }));
   }
 
   async function load() {
