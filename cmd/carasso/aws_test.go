@@ -17,14 +17,13 @@ import (
 // awsStack is receiver, two workers and management and jobs as processes of their own, on LocalStack
 // and a PostgreSQL of the test's.
 type awsStack struct {
-	t                    *testing.T
-	data                 string
-	env                  []string
-	pg                   *pgserver.Server
-	pgConfig             pgserver.Config
-	receiverURL, mgmtURL string
-	receiver             *process
-	workers              []*process
+	managed
+	env         []string
+	pg          *pgserver.Server
+	pgConfig    pgserver.Config
+	receiverURL string
+	receiver    *process
+	workers     []*process
 }
 
 func newAWSStack(t *testing.T) *awsStack {
@@ -33,7 +32,7 @@ func newAWSStack(t *testing.T) *awsStack {
 		t.Fatal("AWS_ENDPOINT_URL is not set: this test needs a LocalStack. Run `make test`, " +
 			"or `localstack/host.sh start && eval \"$(localstack/host.sh env)\"`")
 	}
-	s := &awsStack{t: t, data: dataDir(t)}
+	s := &awsStack{managed: managed{t: t, data: dataDir(t)}}
 	s.pgConfig = pgserver.Config{DataDir: filepath.Join(s.data, "postgres"), Logger: slog.New(slog.DiscardHandler)}
 	s.startPostgres()
 	t.Cleanup(func() { s.stopPostgres() })
@@ -64,7 +63,8 @@ func newAWSStack(t *testing.T) *awsStack {
 	output(t, s.env, "map", "import", file)
 
 	s.receiver, s.receiverURL = s.service("receiver")
-	_, s.mgmtURL = s.service("management")
+	_, management := s.service("management")
+	s.addr = strings.TrimPrefix(management, "http://")
 	s.service("jobs")
 	for range 2 {
 		w, _ := s.service("worker")
@@ -100,11 +100,11 @@ func (s *awsStack) stopPostgres() {
 
 // On LocalStack, with a worker killed and the database away for 30 s under load: the receiver
 // keeps accepting, the other worker catches up, and the fleet finds everything it was told
-// is accepted, once.
+// is accepted, once. Then every kind of job runs over what is there.
 func TestAWSStack(t *testing.T) {
 	t.Parallel()
 	s := newAWSStack(t)
-	f := start(t, s.env, "fleet", "--target", s.receiverURL, "--management", s.mgmtURL,
+	f := start(t, s.env, "fleet", "--target", s.receiverURL, "--management", s.url(),
 		"--vehicles", "500", "--duration", "50s", "--verify-for", "5m")
 	time.Sleep(8 * time.Second) // some load first
 	s.workers[0].kill()
@@ -112,6 +112,7 @@ func TestAWSStack(t *testing.T) {
 	time.Sleep(30 * time.Second)
 	s.startPostgres()
 	f.finish(7 * time.Minute)
+	s.everyJob()
 	if out := f.out.String(); strings.Contains(out, "rejected for good: 5") {
 		t.Errorf("the receiver depended on the database:\n%s", out)
 	}

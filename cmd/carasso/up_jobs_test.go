@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -12,104 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 )
-
-// upJob is a job as the API tells of it.
-type upJob struct {
-	ID, Kind, State string
-	Attempt         int
-	Cancelling      bool
-	Result          json.RawMessage
-	Errors          []struct{ Error string }
-}
-
-func (b *upJob) ended() bool {
-	return b.State == "succeeded" || b.State == "failed" || b.State == "cancelled"
-}
-
-func (u *embeddedUp) operator() string {
-	u.t.Helper()
-	return output(u.t, nil, "token", "--role", "operator", "--data", u.data)
-}
-
-// read decodes an answer of the management API.
-func (u *embeddedUp) read(token, path string, to any) {
-	u.t.Helper()
-	resp, err := get(u.t.Context(), u.url()+path, token)
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		u.t.Fatalf("GET %s: %d %s (%v)", path, resp.StatusCode, body, err)
-	}
-	if err := json.Unmarshal(body, to); err != nil {
-		u.t.Fatalf("GET %s: %v in %s", path, err, body)
-	}
-}
-
-// startJob starts a job that is not there yet.
-func (u *embeddedUp) startJob(token, kind, args string) upJob {
-	u.t.Helper()
-	code, body := post(u.t, u.url()+"/v1/jobs", token, fmt.Sprintf(`{"kind":%q,"args":%s}`, kind, args))
-	var started struct {
-		Created bool
-		Job     upJob
-	}
-	if err := json.Unmarshal([]byte(body), &started); err != nil || code != http.StatusOK || !started.Created {
-		u.t.Fatalf("start %s %s: %d %s (%v)", kind, args, code, body, err)
-	}
-	return started.Job
-}
-
-func (u *embeddedUp) awaitJob(token, id string, ok func(*upJob) bool) upJob {
-	u.t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		var b upJob
-		u.read(token, "/v1/jobs/"+id, &b)
-		if ok(&b) {
-			return b
-		}
-		if time.Now().After(deadline) {
-			u.t.Fatalf("job %s: %+v", id, b)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
-
-// succeed starts a job, waits for it and decodes its result.
-func (u *embeddedUp) succeed(token, kind, args string, result any) {
-	u.t.Helper()
-	b := u.awaitJob(token, u.startJob(token, kind, args).ID, (*upJob).ended)
-	if b.State != "succeeded" {
-		u.t.Fatalf("%s %s: %+v", kind, args, b)
-	}
-	if err := json.Unmarshal(b.Result, result); err != nil {
-		u.t.Fatalf("%s: %v in %s", kind, err, b.Result)
-	}
-}
-
-// drained waits until everything that was accepted is handled.
-func (u *embeddedUp) drained(token string) {
-	u.t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		var p struct {
-			Balanced bool
-			Totals   struct {
-				InFlight int `json:"in_flight"`
-			}
-		}
-		if u.read(token, "/v1/ledger", &p); p.Balanced && p.Totals.InFlight == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			u.t.Fatalf("not drained: %+v", p)
-		}
-		time.Sleep(500 * time.Millisecond)
-	}
-}
 
 // Keys of advisory locks that package postgres takes, by which a test keeps jobs from going on.
 const (
@@ -150,12 +51,12 @@ func TestUpJobSurvivesKill(t *testing.T) {
 	token := u.operator()
 	release := u.hold(partitionsLock)
 	b := u.startJob(token, "partitions", "{}")
-	u.awaitJob(token, b.ID, func(b *upJob) bool { return b.State == "running" })
+	u.awaitJob(token, b.ID, func(b *toldJob) bool { return b.State == "running" })
 	u.kill()
 	release()
 	u.again()
 	restarted := time.Now()
-	b = u.awaitJob(token, b.ID, (*upJob).ended)
+	b = u.awaitJob(token, b.ID, (*toldJob).ended)
 	if b.State != "succeeded" || b.Attempt != 2 || len(b.Errors) != 1 {
 		t.Errorf("%+v", b)
 	}
@@ -244,7 +145,7 @@ func TestUpJobKinds(t *testing.T) {
 				t.Errorf("%s %s: %d %s", k.Name, wrong, code, body)
 			}
 		}
-		b := u.awaitJob(token, u.startJob(token, k.Name, want.args).ID, (*upJob).ended)
+		b := u.awaitJob(token, u.startJob(token, k.Name, want.args).ID, (*toldJob).ended)
 		if b.State != want.state {
 			t.Errorf("%s: %+v", k.Name, b)
 		}
@@ -254,7 +155,7 @@ func TestUpJobKinds(t *testing.T) {
 		if code, body := post(t, u.url()+"/v1/jobs/"+b.ID+"/retry", token, ""); code != http.StatusOK {
 			t.Errorf("retry %s: %d %s", k.Name, code, body)
 		}
-		if b = u.awaitJob(token, b.ID, (*upJob).ended); b.State != want.state {
+		if b = u.awaitJob(token, b.ID, (*toldJob).ended); b.State != want.state {
 			t.Errorf("%s, once more: %+v", k.Name, b)
 		}
 	}
@@ -264,7 +165,7 @@ func TestUpJobKinds(t *testing.T) {
 	var ids []string
 	for _, kind := range []string{"partitions", "replay"} {
 		b := u.startJob(token, kind, args[kind].args)
-		u.awaitJob(token, b.ID, func(b *upJob) bool { return b.State == "running" })
+		u.awaitJob(token, b.ID, func(b *toldJob) bool { return b.State == "running" })
 		ids = append(ids, b.ID)
 	}
 	for _, k := range list.Kinds {
@@ -278,7 +179,7 @@ func TestUpJobKinds(t *testing.T) {
 		}
 	}
 	for _, id := range ids {
-		if b := u.awaitJob(token, id, (*upJob).ended); b.State != "cancelled" {
+		if b := u.awaitJob(token, id, (*toldJob).ended); b.State != "cancelled" {
 			t.Errorf("%+v", b)
 		}
 	}

@@ -13,20 +13,18 @@ import (
 
 // embeddedUp is one data folder and address that `carasso up` can be started on repeatedly.
 type embeddedUp struct {
-	t          *testing.T
-	data, addr string
-	extra      []string // arguments
+	t *testing.T
+	managed
+	extra []string // arguments
 	*process
 }
 
 func newUp(t *testing.T) *embeddedUp {
 	t.Helper()
-	u := &embeddedUp{t: t, data: dataDir(t), addr: freePort(t)}
+	u := &embeddedUp{t: t, managed: managed{t, dataDir(t), freePort(t)}}
 	u.again()
 	return u
 }
-
-func (u *embeddedUp) url() string { return "http://" + u.addr }
 
 func (u *embeddedUp) again() {
 	u.t.Helper()
