@@ -133,7 +133,7 @@ func (r *Result) Sparklines(w io.Writer, target time.Duration, width int) error 
 			if len(values) > 0 {
 				high = slices.Max(values)
 			}
-			if _, err := fmt.Fprintf(w, "  %-28s %s  %s\n", l.name+" ("+strings.Fields(p.title)[0]+")", Sparkline(values, width), Short(high)); err != nil {
+			if _, err := fmt.Fprintf(w, "  %-42s %s  %s\n", p.title+": "+l.name, Sparkline(values, width), Short(high)); err != nil {
 				return err
 			}
 		}
