@@ -104,13 +104,14 @@ type deliveryDoc struct {
 	Status    *int                  `json:"status"`     // its HTTP status; null if there was no answer
 	LatencyMS *int64                `json:"latency_ms"` // its duration
 	Error     string                `json:"error"`
-	Next      *time.Time            `json:"next"` // the next attempt's time; null once it is ended
+	LastError string                `json:"last_error"` // of the last attempt that failed, whatever came after
+	Next      *time.Time            `json:"next"`       // the next attempt's time; null once it is ended
 }
 
 func newDeliveryDoc(d *webhook.Delivery) deliveryDoc {
 	doc := deliveryDoc{
 		ID: strconv.FormatInt(d.ID, 10), Event: d.Event, Type: d.Type, State: d.State, Attempt: d.Attempts, Created: d.CreatedAt.UTC(),
-		Time: instantOrNull(d.LastAt), Error: d.Error, Next: instantOrNull(d.NextAt),
+		Time: instantOrNull(d.LastAt), Error: d.Error, LastError: d.LastError, Next: instantOrNull(d.NextAt),
 	}
 	if d.Hazard != 0 {
 		doc.Hazard = &d.Hazard

@@ -35,7 +35,7 @@ func newFakeWebhooks() fakeWebhooks {
 			State:  webhook.Active, CreatedAt: at, CreatedBy: "alice", Pending: 1, LastDelivered: at,
 		},
 		deliveries: []webhook.Delivery{
-			{ID: 9, Event: "wh_road_authority-118273645-4712", Type: webhook.Updated, Hazard: 118273645, State: webhook.Pending, Attempts: 3, CreatedAt: at, NextAt: at.Add(40 * time.Second), LastAt: at, Latency: 81 * time.Millisecond, Status: 503, Error: "answered 503"},
+			{ID: 9, Event: "wh_road_authority-118273645-4712", Type: webhook.Updated, Hazard: 118273645, State: webhook.Pending, Attempts: 3, CreatedAt: at, NextAt: at.Add(40 * time.Second), LastAt: at, Latency: 81 * time.Millisecond, Status: 503, Error: "answered 503", LastError: "answered 503"},
 			{ID: 8, Event: "wh_road_authority-118273645-4711", Type: webhook.Started, Hazard: 118273645, State: webhook.Delivered, Attempts: 1, CreatedAt: at, LastAt: at, Latency: 34 * time.Millisecond, Status: 204},
 		},
 	}

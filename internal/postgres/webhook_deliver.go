@@ -93,7 +93,7 @@ func (db *DB) EndAttempt(ctx context.Context, a *webhook.Attempt, judge func(web
 		}
 		b := &pgx.Batch{}
 		b.Queue(`UPDATE webhook_delivery SET state = $2, next_at = clock_timestamp() + $3 * interval '1 ms', lease_until = NULL, last_at = clock_timestamp(),
-			latency_ms = $4, status = $5, error = $6 WHERE id = $1`, a.Delivery, string(v.State), v.After.Milliseconds(), v.Latency.Milliseconds(), status, v.Error)
+			latency_ms = $4, status = $5, error = $6, last_error = coalesce(nullif($6, ''), last_error) WHERE id = $1`, a.Delivery, string(v.State), v.After.Milliseconds(), v.Latency.Milliseconds(), status, v.Error)
 		switch {
 		case h.Test:
 		case v.Error == "":

@@ -194,12 +194,12 @@ func (db *DB) DeleteWebhook(ctx context.Context, id string) (w webhook.Webhook, 
 }
 
 const deliveryColumns = `SELECT id, event, type, coalesce(hazard, 0), state, attempts, created_at, CASE WHEN state = 'pending' THEN next_at END, last_at,
-	coalesce(latency_ms, 0), coalesce(status, 0), error FROM webhook_delivery `
+	coalesce(latency_ms, 0), coalesce(status, 0), error, last_error FROM webhook_delivery `
 
 func scanDelivery(row pgx.CollectableRow) (d webhook.Delivery, err error) {
 	var next, last *time.Time
 	var hazard, latency int64
-	err = row.Scan(&d.ID, &d.Event, &d.Type, &hazard, &d.State, &d.Attempts, &d.CreatedAt, &next, &last, &latency, &d.Status, &d.Error)
+	err = row.Scan(&d.ID, &d.Event, &d.Type, &hazard, &d.State, &d.Attempts, &d.CreatedAt, &next, &last, &latency, &d.Status, &d.Error, &d.LastError)
 	d.Hazard, d.Latency, d.NextAt, d.LastAt = uint64(hazard), time.Duration(latency)*time.Millisecond, orZero(next), orZero(last)
 	return d, err
 }

@@ -106,6 +106,11 @@ func TestFailuresAreTriedAgainInOrder(t *testing.T) {
 	if w := get(t, db, w.ID); w.State != webhook.Active || !w.FailingSince.IsZero() || w.Pending != 0 || w.LastDelivered.IsZero() {
 		t.Errorf("%+v", w)
 	}
+	for _, d := range deliveries(t, db, w.ID) { // the log tells of what failed before
+		if d.State != webhook.Delivered || d.Attempts != 4 || d.Error != "" || d.LastError != "answered 500" {
+			t.Errorf("the log: %+v", d)
+		}
+	}
 }
 
 func TestAnswers(t *testing.T) {

@@ -111,6 +111,7 @@ type Delivery struct {
 	Latency   time.Duration // of the last attempt
 	Status    int           // HTTP status of the last attempt; 0 if none was answered
 	Error     string        // of the last attempt; "" if it went well
+	LastError string        // of the last attempt that failed; "" if none did
 }
 
 // DeliveryFilter selects deliveries of a webhook, newest first.
