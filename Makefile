@@ -67,6 +67,14 @@ microbench: ## Run the Go benchmarks of the hot paths
 localstack: ## Run the whole stack on LocalStack, drive the fleet, verify
 	@localstack/run
 
+.PHONY: infra-test
+infra-test: ## Check the infrastructure on AWS without an account: drift, assertions, mutations, linters, an emulator
+	@infra/verify
+
+.PHONY: infra-templates
+infra-templates: ## Synthesize infra/templates anew
+	@cd infra && $(GO) test -run TestTemplates . -update
+
 .PHONY: generate
 generate: ## Regenerate the protobuf code (needs protoc)
 	$(GO) generate ./telemetry/... ./mapdata/tile/tilepb
