@@ -25,8 +25,9 @@ type data struct {
 
 // databaseName and databaseUser are what services connect to and as. The user has no password: it comes with IAM's tokens.
 const (
-	databaseName = "carasso"
-	databaseUser = "carasso"
+	databaseName   = "carasso"
+	databaseUser   = "carasso"
+	databaseMaster = "carasso_master"
 )
 
 func newData(app awscdk.App, c Config, n *network, props *awscdk.StackProps) *data {
@@ -35,6 +36,14 @@ func newData(app awscdk.App, c Config, n *network, props *awscdk.StackProps) *da
 		Alias: str("carasso/data"), EnableKeyRotation: yes(), RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
 		Description: str("Queue, archive, live store, database and secrets of Carasso"),
 	})
+	d.key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid: str("Logs"), Actions: strs("kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"),
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(str("logs."+c.Region+".amazonaws.com"), nil)},
+		Resources:  strs("*"), // in a key's own policy: this key
+		Conditions: &map[string]any{"ArnLike": map[string]any{"kms:EncryptionContext:aws:logs:arn": *d.stack.FormatArn(&awscdk.ArnComponents{
+			Service: str("logs"), Resource: str("log-group"), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME, ResourceName: str("/carasso/*"),
+		})}},
+	}), nil)
 	d.queues()
 	d.buckets()
 	d.liveStore()
@@ -130,7 +139,7 @@ func (d *data) postgreSQL(c Config, n *network) {
 		SubnetIds:                anys(n.vpc.SelectSubnets(in(dataSubnets)).SubnetIds),
 	})
 	parameters := awsrds.NewCfnDBParameterGroup(d.stack, str("DatabaseParameters"), &awsrds.CfnDBParameterGroupProps{
-		Family: str("postgres16"), Description: str("Insert-only load in large transactions"),
+		Family: str("postgres17"), Description: str("Insert-only load in large transactions"),
 		Parameters: map[string]any{
 			"rds.force_ssl":      "1",
 			"max_connections":    maxConnections,
@@ -163,13 +172,13 @@ func (d *data) postgreSQL(c Config, n *network) {
 		},
 	})
 	d.database = awsrds.NewCfnDBInstance(d.stack, str("Database"), &awsrds.CfnDBInstanceProps{
-		Engine: str("postgres"), EngineVersion: str("16"), AutoMinorVersionUpgrade: yes(), AllowMajorVersionUpgrade: no(),
+		Engine: str("postgres"), EngineVersion: str("17"), AutoMinorVersionUpgrade: yes(), AllowMajorVersionUpgrade: no(),
 		DbInstanceClass: str(c.DatabaseClass), DbName: str(databaseName), Port: str("5432"),
 		StorageType: str("gp3"), AllocatedStorage: str(whole(c.DatabaseGB)), MaxAllocatedStorage: num(10 * c.DatabaseGB),
 		MultiAz: yes(), PubliclyAccessible: no(),
 		StorageEncrypted: yes(), KmsKeyId: d.key.KeyArn(),
 		// RDS keeps and rotates the master's password; only migrations use it. Services come with IAM's tokens.
-		MasterUsername: str("postgres"), ManageMasterUserPassword: yes(),
+		MasterUsername: str(databaseMaster), ManageMasterUserPassword: yes(),
 		MasterUserSecret:                &awsrds.CfnDBInstance_MasterUserSecretProperty{KmsKeyId: d.key.KeyArn()},
 		EnableIamDatabaseAuthentication: yes(),
 		DbSubnetGroupName:               subnets.Ref(), VpcSecurityGroups: &[]any{n.database.SecurityGroupId()}, DbParameterGroupName: parameters.Ref(),

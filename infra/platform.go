@@ -56,6 +56,7 @@ func newPlatform(app awscdk.App, n *network, d *data, props *awscdk.StackProps) 
 	for _, name := range []string{receiver, worker, management, jobs, migrate} {
 		p.logs[name] = awslogs.NewLogGroup(p.stack, str(title(name)+"Log"), &awslogs.LogGroupProps{
 			LogGroupName: str("/carasso/" + name), Retention: awslogs.RetentionDays_ONE_MONTH, RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+			EncryptionKey: d.key,
 		})
 		p.executionRole(name)
 		p.taskRole(name, d)
@@ -66,7 +67,7 @@ func newPlatform(app awscdk.App, n *network, d *data, props *awscdk.StackProps) 
 	}
 	task := p.task(p.stack, migrate, jobsSize, d, p.tag, environment{
 		"CARASSO_DATABASE_URL": databaseURL(d), "CARASSO_APP_ROLE": databaseUser,
-		"PGHOST": *d.database.AttrEndpointAddress(), "PGUSER": "postgres",
+		"PGHOST": *d.database.AttrEndpointAddress(), "PGUSER": databaseMaster,
 	}, map[string]awsecs.Secret{
 		"PGPASSWORD": p.secret(migrate, awssecretsmanager.Secret_FromSecretAttributes(p.stack, str("DatabaseMaster"), &awssecretsmanager.SecretAttributes{
 			SecretCompleteArn: d.database.GetAtt(str("MasterUserSecret.SecretArn"), awscdk.ResolutionTypeHint_STRING).ToString(),

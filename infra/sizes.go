@@ -17,12 +17,12 @@ const (
 
 	// lameDuck is how long a service goes on answering when it is told to stop: until load balancers know.
 	lameDuck = 5 * time.Second
-	// stopTimeout is when a service that was told to stop is killed: lame duck, then two phases of at most 20 s.
-	// Fargate allows 120 s.
-	stopTimeout = 60 * time.Second
+	// stopTimeout is when a service that was told to stop is killed: lame duck, then two phases of the server and one of what
+	// runs beside it, of at most 20 s each. Fargate allows 120 s.
+	stopTimeout = 90 * time.Second
 	// visibility hides an envelope from other workers until its own has renewed that (each 10 s) or deleted it:
 	// longer than the longest flush between renewals (30 s) and the stop together.
-	visibility = 120 * time.Second
+	visibility = 150 * time.Second
 	maxReceive = 5
 	retention  = 14 * 24 * time.Hour
 	maxMessage = 1 << 20

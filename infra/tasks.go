@@ -48,6 +48,7 @@ func (p *platform) task(s awscdk.Stack, name string, size size, d *data, tag aws
 	props := &awsecs.ContainerDefinitionOptions{
 		ContainerName: str(name), Image: awsecs.ContainerImage_FromEcrRepository(p.repository, tag.ValueAsString()),
 		Command: strs(name), Environment: &variables, Secrets: &secrets, Essential: yes(), ReadonlyRootFilesystem: yes(), User: str("65532"),
+		MemoryLimitMiB: num(size.MiB),
 		Logging: awsecs.LogDrivers_AwsLogs(&awsecs.AwsLogDriverProps{
 			LogGroup: p.logs[name], StreamPrefix: str(name),
 			Mode: awsecs.AwsLogDriverMode_NON_BLOCKING, MaxBufferSize: awscdk.Size_Mebibytes(num(25)), // a slow log must not stop cars

@@ -9,7 +9,6 @@ import (
 
 	"github.com/carasso/carasso/internal/awsclient"
 	"github.com/carasso/carasso/internal/dynamo"
-	"github.com/carasso/carasso/internal/s3"
 	"github.com/carasso/carasso/internal/sqs"
 )
 
@@ -19,6 +18,7 @@ type awsFlags struct {
 	QueueURL     string `env:"CARASSO_QUEUE_URL" required:"" help:"SQS queue of envelopes."`
 	DeadQueueURL string `env:"CARASSO_DEAD_QUEUE_URL" required:"" help:"Its dead-letter queue."`
 	Bucket       string `env:"CARASSO_BUCKET" required:"" help:"S3 bucket of archive, map and tiles."`
+	TileBucket   string `env:"CARASSO_TILE_BUCKET" help:"S3 bucket of tiles and releases, which may be public; the same bucket if empty."`
 	Table        string `env:"CARASSO_TABLE" required:"" help:"DynamoDB table of live state."`
 }
 
@@ -32,7 +32,7 @@ func (f awsFlags) open(ctx context.Context, log *slog.Logger, reg prometheus.Reg
 	if err != nil {
 		return backends{}, nil, err
 	}
-	o, err := s3.New(clients.S3(), s3.Config{Bucket: f.Bucket})
+	o, err := openObjects(clients, f.Bucket, f.TileBucket)
 	if err != nil {
 		return backends{}, nil, err
 	}

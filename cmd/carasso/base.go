@@ -45,7 +45,7 @@ func openWithDatabase(ctx context.Context, logs *logFlags, aws *awsFlags, databa
 	if err != nil {
 		return nil, err
 	}
-	if err := p.openDatabase(ctx, database.DatabaseURL, service, 0); err != nil {
+	if err := p.openDatabase(ctx, database, service, 0); err != nil {
 		p.close()
 		return nil, err
 	}
@@ -59,13 +59,18 @@ const connections = 12
 const maxConnections = 48
 
 // openDatabase opens the database, brings its schema up to date, and reads which map is in use. So many flushes are under way at once.
-func (p *base) openDatabase(ctx context.Context, url, service string, flushes int) error {
-	db, err := postgres.Open(ctx, postgres.Config{URL: url, ApplicationName: "carasso-" + service, MaxConns: int32(min(connections+flushes, maxConnections))}, p.log)
+func (p *base) openDatabase(ctx context.Context, database databaseFlags, service string, flushes int) error {
+	cfg, err := database.config(ctx, service)
+	if err != nil {
+		return err
+	}
+	cfg.MaxConns = int32(min(connections+flushes, maxConnections))
+	db, err := postgres.Open(ctx, cfg, p.log)
 	if err != nil {
 		return err
 	}
 	p.db, p.closers = db, append(p.closers, db.Close)
-	if err := db.Migrate(ctx); err != nil {
+	if err := database.upToDate(ctx, db); err != nil {
 		return err
 	}
 	p.maps = newRoads(p.objects, p.log)

@@ -21,7 +21,7 @@ type identity struct {
 
 // identityFlags find the keys of a service on AWS.
 type identityFlags struct {
-	JWTKeys    []string `name:"jwt-keys" env:"CARASSO_JWT_KEYS" help:"Files with the public Ed25519 keys (PEM) that credentials are signed with."`
+	JWTKeys    []string `name:"jwt-keys" env:"CARASSO_JWT_KEYS" help:"Public Ed25519 keys (PEM) that credentials are signed with: files, or the keys themselves."`
 	MasterKey  string   `env:"CARASSO_MASTER_KEY" help:"Master key of the pseudonyms: 32 bytes in base64."`
 	TokenCache int      `default:"131072" help:"How many verified tokens are remembered (about 200 bytes each)."`
 }
@@ -59,7 +59,7 @@ func (f identityFlags) open(live keyring.LiveStore, log *slog.Logger) (identity,
 	}
 	var keys []ed25519.PublicKey
 	for _, path := range f.JWTKeys {
-		key, err := credential.LoadPublic(strings.TrimSpace(path))
+		key, err := readPublic(strings.TrimSpace(path))
 		if err != nil {
 			return identity{}, err
 		}
@@ -77,6 +77,18 @@ func parseMaster(key string) ([keyring.KeySize]byte, error) {
 		return [keyring.KeySize]byte{}, errors.New("no master key: set CARASSO_MASTER_KEY to 32 random bytes in base64, the same for all services (`openssl rand -base64 32`)")
 	}
 	return keyring.ParseMaster(key)
+}
+
+// readPublic takes a file's name or, where there are no files to put keys in, the key itself.
+func readPublic(s string) (ed25519.PublicKey, error) {
+	if !strings.HasPrefix(s, "-----BEGIN ") {
+		return credential.LoadPublic(s)
+	}
+	key, err := credential.ParsePublic([]byte(s))
+	if err != nil {
+		return nil, fmt.Errorf("CARASSO_JWT_KEYS or --jwt-keys: %w", err)
+	}
+	return key, nil
 }
 
 func newIdentity(keys []ed25519.PublicKey, tokens int, master [keyring.KeySize]byte, live keyring.LiveStore, log *slog.Logger) (identity, error) {

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/carasso/carasso/internal/job"
 	"github.com/carasso/carasso/internal/orphan"
 	"github.com/carasso/carasso/internal/postgres"
 	"github.com/carasso/carasso/internal/river"
+	"github.com/carasso/carasso/internal/taskprotect"
 	"github.com/carasso/carasso/internal/vehiclestatus"
 	"github.com/carasso/carasso/worker"
 )
@@ -104,6 +106,7 @@ type jobsCmd struct {
 	jobsFlags    `embed:""`
 	webhookFlags `embed:""`
 	MasterKey    string        `env:"CARASSO_MASTER_KEY" help:"Master key of the secrets of webhooks: 32 bytes in base64, the same as management's."`
+	Protection   string        `name:"task-protection" default:"" enum:",ecs" env:"CARASSO_TASK_PROTECTION" help:"Who is asked not to take this process away while a job runs: ecs, the agent of Amazon ECS."`
 	Name         string        `env:"CARASSO_JOBS" help:"Name of this process, unique among those that carry jobs out; host name and process id if empty."`
 	Database     databaseFlags `embed:""`
 	AWS          awsFlags      `embed:""`
@@ -132,5 +135,20 @@ func (c *jobsCmd) Run(ctx context.Context, logs *logFlags) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, c.serverFlags, p.deps(p.health()), beside(p.maps.run), beside(j.Run), beside(hooks))
+	missing, err := newLedgerWatch(p)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, c.serverFlags, p.deps(p.health()), c.emit(p, "jobs"), beside(p.maps.run), beside(missing.run), beside(j.Run), beside(hooks), c.protect(p, j))
+}
+
+// protect keeps ECS from taking the task away while a job runs.
+func (c *jobsCmd) protect(p *base, j *river.Jobs) func(context.Context, string) error {
+	if c.Protection != "ecs" {
+		return beside(func(context.Context) error { return nil })
+	}
+	cfg := taskprotect.Config{AgentURI: os.Getenv("ECS_AGENT_URI"), Every: 5 * time.Second}
+	return beside(func(ctx context.Context) error {
+		return taskprotect.Run(ctx, cfg, func() bool { return j.Running() > 0 }, p.log)
+	})
 }

@@ -11,11 +11,6 @@ import (
 	"github.com/carasso/carasso/mapdata/tile"
 )
 
-// databaseFlags find PostgreSQL.
-type databaseFlags struct {
-	DatabaseURL string `env:"CARASSO_DATABASE_URL" required:"" help:"PostgreSQL, as a libpq connection string."`
-}
-
 // managementCmd is the management API with the portal and the tiles, as a service of its own.
 type managementCmd struct {
 	serverFlags `embed:""`
@@ -59,7 +54,7 @@ func (c *managementCmd) Run(ctx context.Context, logs *logFlags) error {
 	deps := p.deps(health)
 	deps.Handler, deps.Drain = m, []func(context.Context) error{m.Drain}
 	return serve(ctx, c.serverFlags, deps,
-		beside(id.run), beside(p.maps.run), beside(presence.Run), beside(usage.NewRecorder(p.live, 0, p.log, p.used, processor, answered(m)).Run))
+		c.emit(p, "management"), beside(id.run), beside(p.maps.run), beside(presence.Run), beside(usage.NewRecorder(p.live, 0, p.log, p.used, processor, answered(m)).Run))
 }
 
 // answered is what management has sent, as a usage.Source.

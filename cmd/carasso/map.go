@@ -10,7 +10,6 @@ import (
 
 	"github.com/carasso/carasso/internal/awsclient"
 	"github.com/carasso/carasso/internal/disk"
-	"github.com/carasso/carasso/internal/s3"
 	"github.com/carasso/carasso/mapdata"
 )
 
@@ -24,6 +23,7 @@ type mapImportCmd struct {
 	File   string `arg:"" type:"existingfile" help:"OSM extract: PBF, or XML plain, .gz or .bz2."`
 	Data   string `default:"carasso-data" env:"CARASSO_DATA" help:"Data folder to import into, when no bucket is given."`
 	Bucket string `env:"CARASSO_BUCKET" help:"S3 bucket to import into."`
+	Tiles  string `name:"tile-bucket" env:"CARASSO_TILE_BUCKET" help:"S3 bucket of tiles, where it is another."`
 }
 
 // Run implements the subcommand.
@@ -39,7 +39,7 @@ func (c *mapImportCmd) Run(ctx context.Context, logs *logFlags) error {
 			return fmt.Errorf("aws: %w", err)
 		}
 		defer clients.Close()
-		if store, err = s3.New(clients.S3(), s3.Config{Bucket: c.Bucket}); err != nil {
+		if store, err = openObjects(clients, c.Bucket, c.Tiles); err != nil {
 			return err
 		}
 	} else if store, err = disk.Open(disk.Config{Dir: filepath.Join(c.Data, "objects")}); err != nil {

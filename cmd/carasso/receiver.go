@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/carasso/carasso/internal/credential"
+	"github.com/carasso/carasso/internal/emf"
 	"github.com/carasso/carasso/internal/service"
 	"github.com/carasso/carasso/internal/usage"
 	"github.com/carasso/carasso/internal/vehiclestatus"
@@ -52,6 +54,7 @@ type serverFlags struct {
 	TLSKey   string        `env:"CARASSO_TLS_KEY" help:"Private key of the certificate."`
 	ClientCA string        `env:"CARASSO_CLIENT_CA" help:"CA certificates (PEM) that vehicles' client certificates are verified against (mTLS)."`
 	Pprof    string        `env:"CARASSO_PPROF" help:"Loopback address to serve Go profiles on (net/http/pprof); empty: nowhere."`
+	Metrics  string        `default:"" enum:",emf" env:"CARASSO_METRICS" help:"Where metrics go besides /metrics: emf, to standard output for CloudWatch."`
 	LameDuck time.Duration `default:"0s" env:"CARASSO_LAME_DUCK" help:"How long requests are still accepted after readiness went false, for load balancers to notice."`
 }
 
@@ -59,6 +62,14 @@ func (f serverFlags) config() service.Config {
 	cfg := service.DefaultConfig()
 	cfg.Listen, cfg.LameDuck = f.Listen, f.LameDuck
 	return cfg
+}
+
+// emit writes the metrics of service where they are to go.
+func (f serverFlags) emit(p *base, service string) func(context.Context, string) error {
+	if f.Metrics != "emf" {
+		return beside(func(context.Context) error { return nil })
+	}
+	return beside(emf.New(service, p.reg, os.Stdout, p.log).Run)
 }
 
 // tls is nil for plain HTTP.
@@ -91,6 +102,7 @@ type receiverCmd struct {
 	receiverFlags `embed:""`
 	AWS           awsFlags      `embed:""`
 	Identity      identityFlags `embed:""`
+	CertHeader    string        `name:"client-cert-header" env:"CARASSO_CLIENT_CERT_HEADER" help:"Header in which a load balancer passes the client certificate on that it has verified; only it may reach the service."`
 }
 
 // Run implements the subcommand.
@@ -117,7 +129,10 @@ func (c *receiverCmd) Run(ctx context.Context, logs *logFlags) error {
 	health.Add("keys", id.ring.Ready)
 	deps := p.deps(health)
 	deps.Handler, deps.Drain = rc.Routes(), []func(context.Context) error{rc.Shutdown}
-	return serve(ctx, c.serverFlags, deps, beside(id.run), beside(notes.Run), beside(usage.NewRecorder(p.live, 0, p.log, p.used, processor).Run))
+	if c.CertHeader != "" {
+		deps.Handler = credential.Forwarded(c.CertHeader, deps.Handler)
+	}
+	return serve(ctx, c.serverFlags, deps, c.emit(p, "receiver"), beside(id.run), beside(notes.Run), beside(usage.NewRecorder(p.live, 0, p.log, p.used, processor).Run))
 }
 
 // serve listens, and runs the service and what runs beside it until ctx ends; what runs

@@ -16,7 +16,6 @@ import (
 	"github.com/carasso/carasso/internal/disk"
 	"github.com/carasso/carasso/internal/pgserver"
 	"github.com/carasso/carasso/internal/postgres"
-	"github.com/carasso/carasso/internal/s3"
 	"github.com/carasso/carasso/mapdata/release"
 	"github.com/carasso/carasso/mapdata/road"
 )
@@ -34,6 +33,7 @@ type releaseCmd struct {
 type objectFlags struct {
 	Data   string `default:"carasso-data" env:"CARASSO_DATA" help:"Data folder, when no bucket is given."`
 	Bucket string `env:"CARASSO_BUCKET" help:"S3 bucket."`
+	Tiles  string `name:"tile-bucket" env:"CARASSO_TILE_BUCKET" help:"S3 bucket of tiles and releases, where it is another."`
 }
 
 // open opens the object store; close ends its connections.
@@ -46,7 +46,7 @@ func (f *objectFlags) open(ctx context.Context) (o release.Objects, closeStore f
 	if err != nil {
 		return nil, nil, fmt.Errorf("aws: %w", err)
 	}
-	store, err := s3.New(clients.S3(), s3.Config{Bucket: f.Bucket})
+	store, err := openObjects(clients, f.Bucket, f.Tiles)
 	if err != nil {
 		clients.Close()
 		return nil, nil, err

@@ -65,7 +65,7 @@ func (c *upCmd) Run(ctx context.Context, logs *logFlags) (err error) {
 	}
 	p := &base{backends: e.backends, log: log, reg: service.NewRegistry()}
 	defer p.close()
-	if err := p.openDatabase(ctx, e.databaseURL(), "up", cmp.Or(c.Pipelines, runtime.GOMAXPROCS(0))); err != nil {
+	if err := p.openDatabase(ctx, databaseFlags{DatabaseURL: e.databaseURL()}, "up", cmp.Or(c.Pipelines, runtime.GOMAXPROCS(0))); err != nil {
 		return err
 	}
 	health := p.health()

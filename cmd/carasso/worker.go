@@ -222,7 +222,7 @@ func (c *workerCmd) Run(ctx context.Context, logs *logFlags) error {
 	health.Add("map", p.maps.ready)
 	health.Warn("jobs", presence.Check)
 	return serve(ctx, c.serverFlags, p.deps(health),
-		beside(p.maps.run), beside(w.run), beside(presence.Run), beside(usage.NewRecorder(p.live, 0, p.log, p.used, processor).Run))
+		c.emit(p, "worker"), beside(p.maps.run), beside(w.run), beside(presence.Run), beside(usage.NewRecorder(p.live, 0, p.log, p.used, processor).Run))
 }
 
 // processName is unique among the processes of a deployment; service stands in for an unknown host.

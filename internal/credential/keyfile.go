@@ -47,7 +47,7 @@ func LoadOrCreate(dir string) (ed25519.PrivateKey, error) {
 
 // LoadPrivate reads an Ed25519 private key in PEM.
 func LoadPrivate(path string) (ed25519.PrivateKey, error) {
-	der, err := readPEM(path, "PRIVATE KEY")
+	der, err := readPrivate(path)
 	if err != nil {
 		return nil, err
 	}
@@ -64,29 +64,42 @@ func LoadPrivate(path string) (ed25519.PrivateKey, error) {
 
 // LoadPublic reads an Ed25519 public key in PEM.
 func LoadPublic(path string) (ed25519.PublicKey, error) {
-	der, err := readPEM(path, "PUBLIC KEY")
+	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("credential key: %w", err)
 	}
-	parsed, err := x509.ParsePKIXPublicKey(der)
+	key, err := ParsePublic(data)
 	if err != nil {
 		return nil, fmt.Errorf("credential key %s: %w", path, err)
-	}
-	key, ok := parsed.(ed25519.PublicKey)
-	if !ok {
-		return nil, fmt.Errorf("credential key %s: not an Ed25519 key", path)
 	}
 	return key, nil
 }
 
-func readPEM(path, kind string) ([]byte, error) {
+// ParsePublic reads an Ed25519 public key from PEM.
+func ParsePublic(data []byte) (ed25519.PublicKey, error) {
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != "PUBLIC KEY" {
+		return nil, errors.New(`expected a PEM block "PUBLIC KEY"`)
+	}
+	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("not a public key: %w", err)
+	}
+	key, ok := parsed.(ed25519.PublicKey)
+	if !ok {
+		return nil, errors.New("not an Ed25519 key")
+	}
+	return key, nil
+}
+
+func readPrivate(path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("credential key: %w", err)
 	}
 	block, _ := pem.Decode(data)
-	if block == nil || block.Type != kind {
-		return nil, fmt.Errorf("credential key %s: expected a PEM block %q", path, kind)
+	if block == nil || block.Type != "PRIVATE KEY" {
+		return nil, fmt.Errorf("credential key %s: expected a PEM block \"PRIVATE KEY\"", path)
 	}
 	return block.Bytes, nil
 }

@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +30,10 @@ type Config struct {
 	MaxConns int32
 	// ApplicationName shows in pg_stat_activity. Default "carasso".
 	ApplicationName string
+	// Role is set after logging in, so that what is made belongs to it; the user's own if empty.
+	Role string
+	// Password is asked for at each connection, for those that expire; it is given host:port and user. nil: what URL says.
+	Password func(ctx context.Context, address, user string) (string, error)
 	// Retention of what grows with time. Defaults: DefaultRetention.
 	Retention Retention
 }
@@ -45,10 +51,11 @@ func (c *Config) Validate() error {
 
 // DB is a pool of connections. Safe for concurrent use.
 type DB struct {
-	pool      *pgxpool.Pool
-	retention Retention
-	log       *slog.Logger
-	now       func() time.Time
+	pool          *pgxpool.Pool
+	beforeConnect func(context.Context, *pgx.ConnConfig) error // for connections beside the pool
+	retention     Retention
+	log           *slog.Logger
+	now           func() time.Time
 
 	limitsExpired *atomic.Int64 // the day, since the epoch, on which learned limits were last looked through
 }
@@ -80,11 +87,28 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*DB, error) {
 	params["lock_timeout"] = "30s"
 	params["idle_in_transaction_session_timeout"] = "120s"
 	params["timezone"] = "UTC"
+	if c.Role != "" {
+		params["role"] = c.Role
+	}
+	pc.BeforeConnect = c.beforeConnect
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
 		return nil, fmt.Errorf("open the database pool: %w", err)
 	}
-	return &DB{pool: pool, retention: c.Retention, log: log, now: time.Now, limitsExpired: new(atomic.Int64)}, nil
+	return &DB{pool: pool, beforeConnect: c.beforeConnect, retention: c.Retention, log: log, now: time.Now, limitsExpired: new(atomic.Int64)}, nil
+}
+
+// beforeConnect asks for the password.
+func (c *Config) beforeConnect(ctx context.Context, cc *pgx.ConnConfig) error {
+	if c.Password == nil {
+		return nil
+	}
+	password, err := c.Password(ctx, net.JoinHostPort(cc.Host, strconv.Itoa(int(cc.Port))), cc.User)
+	if err != nil {
+		return fmt.Errorf("the database's password: %w", err)
+	}
+	cc.Password = password
+	return nil
 }
 
 // Close waits until every connection is returned and closes them.

@@ -37,7 +37,11 @@ var errLeadLost = errors.New("leadership lost: the database session ended")
 // so may another leader begin before f has noticed: f's work must bear that. Lead
 // returns what f returns, or an error when the database does not answer.
 func (db *DB) Lead(ctx context.Context, role Role, retry time.Duration, f func(ctx context.Context) error) error {
-	conn, err := pgx.ConnectConfig(ctx, db.pool.Config().ConnConfig)
+	cc := db.pool.Config().ConnConfig
+	if err := db.beforeConnect(ctx, cc); err != nil {
+		return wrap("connect for leadership", err)
+	}
+	conn, err := pgx.ConnectConfig(ctx, cc)
 	if err != nil {
 		return wrap("connect for leadership", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -76,7 +77,11 @@ type Jobs struct {
 	order   []string
 	log     *slog.Logger
 	metrics *metrics
+	running atomic.Int64
 }
+
+// Running is how many jobs this process carries out now.
+func (j *Jobs) Running() int { return int(j.running.Load()) }
 
 // New registers kinds. The database must have the tables (postgres.DB.Migrate).
 func New(cfg Config, pool *pgxpool.Pool, kinds []job.Kind, log *slog.Logger, reg prometheus.Registerer) (*Jobs, error) {

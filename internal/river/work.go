@@ -30,6 +30,8 @@ func (w *worker) NextRetry(r *rq.Job[args]) time.Time {
 
 // Work implements river.Worker.
 func (w *worker) Work(ctx context.Context, r *rq.Job[args]) error {
+	w.j.running.Add(1)
+	defer w.j.running.Add(-1)
 	start := time.Now()
 	log := w.j.log.With("kind", r.Kind, "job", r.ID, "attempt", r.Attempt)
 	log.InfoContext(ctx, "job started")

@@ -1,0 +1,51 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// rdsIAM is the role on Amazon RDS whose members log in with IAM's tokens.
+const rdsIAM = "rds_iam"
+
+// PrepareRole makes sure that services can log in as role, and that it may own the schema. It connects as c says, which
+// must be a user who may make roles, and may be repeated. Where the server knows RDS's IAM, the role logs in
+// with tokens and has no password.
+func PrepareRole(ctx context.Context, c Config, role string) (err error) {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, c.URL)
+	if err != nil {
+		return wrap("connect to prepare the services' role", err)
+	}
+	defer func() { err = errors.Join(err, wrap("end the connection", conn.Close(context.WithoutCancel(ctx)))) }()
+	var database string
+	var exists, iam bool
+	err = conn.QueryRow(ctx, `SELECT current_database(), EXISTS (SELECT FROM pg_roles WHERE rolname = $1), EXISTS (SELECT FROM pg_roles WHERE rolname = $2)`,
+		role, rdsIAM).Scan(&database, &exists, &iam)
+	if err != nil {
+		return wrap("look for the services' role", err)
+	}
+	name := pgx.Identifier{role}.Sanitize()
+	var statements []string
+	if !exists {
+		statements = append(statements, "CREATE ROLE "+name+" LOGIN")
+	}
+	if iam {
+		statements = append(statements, "GRANT "+rdsIAM+" TO "+name)
+	}
+	statements = append(statements,
+		"GRANT "+name+" TO CURRENT_USER", // to act as it
+		"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "+pgx.Identifier{database}.Sanitize()+" TO "+name,
+		"GRANT CREATE, USAGE ON SCHEMA public TO "+name)
+	for _, s := range statements {
+		if _, err := conn.Exec(ctx, s); err != nil {
+			return wrap(fmt.Sprintf("prepare the services' role %s", role), err)
+		}
+	}
+	return nil
+}
