@@ -53,7 +53,7 @@ type fargate struct {
 	scaled   map[string]awsapplicationautoscaling.CfnScalableTarget
 }
 
-func newFargate(app awscdk.App, c Config, n *network, d *data, p *platform, props *awscdk.StackProps) (*fargate, *ingress) {
+func newFargate(app awscdk.App, c Config, n *network, d *data, p *platform, props *awscdk.StackProps) *ingress {
 	f := &fargate{
 		stack:    awscdk.NewStack(app, str("Carasso-Services"), props),
 		services: map[string]awsecs.FargateService{}, scaled: map[string]awsapplicationautoscaling.CfnScalableTarget{},
@@ -92,5 +92,5 @@ func newFargate(app awscdk.App, c Config, n *network, d *data, p *platform, prop
 		f.services[name].Node().DefaultChild().(awsecs.CfnService).SetDesiredCount(nil)
 	}
 	f.autoscaling(d, p, i)
-	return f, i
+	return i
 }

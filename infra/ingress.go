@@ -35,8 +35,10 @@ func newIngress(s awscdk.Stack, c Config, n *network, d *data) *ingress {
 	certificate := awscertificatemanager.NewCertificate(s, str("Certificate"), &awscertificatemanager.CertificateProps{
 		DomainName: str(cars), SubjectAlternativeNames: strs(portal), Validation: awscertificatemanager.CertificateValidation_FromDns(n.zone),
 	})
-	i.receiver = targets(s, "ReceiverTargets", n.vpc)
-	i.management = targets(s, "ManagementTargets", n.vpc)
+	if c.Target == Fargate { // Beanstalk makes its own, and the rules that lead there
+		i.receiver = targets(s, "ReceiverTargets", n.vpc)
+		i.management = targets(s, "ManagementTargets", n.vpc)
+	}
 	listener := func(id string, port float64, otherwise elb.ListenerAction) elb.ApplicationListener {
 		return elb.NewApplicationListener(s, str(id), &elb.ApplicationListenerProps{
 			LoadBalancer: i.balancer, Port: num(port), Protocol: elb.ApplicationProtocol_HTTPS, Open: no(),
@@ -57,14 +59,18 @@ func newIngress(s awscdk.Stack, c Config, n *network, d *data) *ingress {
 	i.listener = listener("Tls", 443, nothing)
 	rule(i.listener, "NoForgedCertificates", 1, elb.ListenerAction_FixedResponse(num(400), nil), elb.ListenerCondition_HttpHeader(str(leafHeader), strs("*")))
 	rule(i.listener, "Metrics", 2, nothing, elb.ListenerCondition_PathPatterns(strs("/metrics", "/readyz")))
-	rule(i.listener, "Cars", 10, forward(i.receiver), host(cars))
-	rule(i.listener, "Portal", 11, forward(i.management), host(portal))
+	unnamed := nothing
+	if c.Target == Fargate {
+		rule(i.listener, "Cars", 10, forward(i.receiver), host(cars))
+		rule(i.listener, "Portal", 11, forward(i.management), host(portal))
+		unnamed = forward(i.receiver)
+	}
 	if c.ClientCA != "" {
 		ca := awss3assets.NewAsset(s, str("ClientCA"), &awss3assets.AssetProps{Path: str(c.ClientCA)})
 		store := elb.NewCfnTrustStore(s, str("ClientCAs"), &elb.CfnTrustStoreProps{
 			Name: str("carasso-vehicles"), CaCertificatesBundleS3Bucket: ca.S3BucketName(), CaCertificatesBundleS3Key: ca.S3ObjectKey(),
 		})
-		mutual := listener("Mtls", mtlsPort, forward(i.receiver))
+		mutual := listener("Mtls", mtlsPort, unnamed)
 		mutual.Node().DefaultChild().(elb.CfnListener).SetMutualAuthentication(&elb.CfnListener_MutualAuthenticationProperty{
 			Mode: str("verify"), TrustStoreArn: store.AttrTrustStoreArn(), IgnoreClientCertificateExpiry: no(),
 		})

@@ -34,6 +34,12 @@ func newStacks(app awscdk.App, c Config) {
 	}
 	n := newNetwork(app, c, props("Carasso: network and names"))
 	d := newData(app, c, n, props("Carasso: what is kept"))
-	p := newPlatform(app, n, d, props("Carasso: image, roles, migrations"))
-	newFargate(app, c, n, d, p, props("Carasso: services"))
+	p := newPlatform(app, c, n, d, props("Carasso: image, roles, migrations"))
+	var i *ingress
+	if c.Target == Beanstalk {
+		i = newBeanstalk(app, c, n, d, p, props("Carasso: services on Elastic Beanstalk"))
+	} else {
+		i = newFargate(app, c, n, d, p, props("Carasso: services on Fargate"))
+	}
+	newWatch(app, c, d, p, i, props("Carasso: alarms and dashboards"))
 }

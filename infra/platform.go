@@ -37,7 +37,7 @@ func imageTag(s awscdk.Stack) awscdk.CfnParameter {
 	})
 }
 
-func newPlatform(app awscdk.App, n *network, d *data, props *awscdk.StackProps) *platform {
+func newPlatform(app awscdk.App, c Config, n *network, d *data, props *awscdk.StackProps) *platform {
 	p := &platform{
 		stack: awscdk.NewStack(app, str("Carasso-Platform"), props),
 		logs:  map[string]awslogs.LogGroup{}, roles: map[string]awsiam.Role{}, execution: map[string]awsiam.Role{},
@@ -59,7 +59,7 @@ func newPlatform(app awscdk.App, n *network, d *data, props *awscdk.StackProps) 
 			EncryptionKey: d.key,
 		})
 		p.executionRole(name)
-		p.taskRole(name, d)
+		p.taskRole(name, c, d)
 	}
 	for _, name := range []string{receiver, management} {
 		// By its ARN: granting to a role of this stack would change the key's policy in the other.

@@ -62,9 +62,13 @@ const (
 )
 
 // taskRole is what a service's process may do, and no more.
-func (p *platform) taskRole(name string, d *data) {
+func (p *platform) taskRole(name string, c Config, d *data) {
+	who := ecsTasks(p.stack)
+	if c.Target == Beanstalk && name != migrate {
+		who = awsiam.NewServicePrincipal(str("ec2.amazonaws.com"), nil)
+	}
 	r := awsiam.NewRole(p.stack, str(title(name)+"Role"), &awsiam.RoleProps{
-		AssumedBy: ecsTasks(p.stack), Description: str("The process of " + name),
+		AssumedBy: who, Description: str("The process of " + name),
 	})
 	p.roles[name] = r
 	live := func(actions []string, keys ...string) {

@@ -1,0 +1,40 @@
+package check
+
+import "strings"
+
+// beanstalk: the same four services as environments of the Docker platform.
+func (r *report) beanstalk() {
+	for name, tier := range map[string]string{"Receiver": "WebServer", "Management": "WebServer", "Worker": "Worker", "Jobs": "Worker"} {
+		e, ok := r.must("AWS::ElasticBeanstalk::Environment", name+"Environment")
+		if !ok {
+			continue
+		}
+		r.is(e, tier, "Tier", "Name")
+		options := map[string]string{}
+		for _, o := range list(e.At("OptionSettings")) {
+			ns, _ := at(o, "Namespace").(string)
+			key, _ := at(o, "OptionName").(string)
+			options[ns+" "+key] = strings.Trim(text(at(o, "Value")), `"`)
+		}
+		for option, want := range map[string]string{
+			"aws:elasticbeanstalk:healthreporting:system SystemType":       "enhanced",
+			"aws:elasticbeanstalk:command DeploymentPolicy":                "Rolling",
+			"aws:ec2:vpc AssociatePublicIpAddress":                         "false",
+			"aws:autoscaling:launchconfiguration DisableIMDSv1":            "true",
+			"aws:elasticbeanstalk:application:environment CARASSO_SERVICE": strings.ToLower(name),
+		} {
+			if !strings.HasPrefix(options[option], want) {
+				r.fault(e.ID, "%s is %q, want %s", option, options[option], want)
+			}
+		}
+		if !strings.Contains(options["aws:ec2:vpc Subnets"], "Vpc"+strings.ToLower(name)+"Subnet") {
+			r.fault(e.ID, "runs in others' subnets")
+		}
+		if !strings.Contains(options["aws:autoscaling:launchconfiguration IamInstanceProfile"], name) {
+			r.fault(e.ID, "has another's role")
+		}
+		if !strings.Contains(text(e.At("SolutionStackName"))+text(e.At("PlatformArn")), "Docker") {
+			r.fault(e.ID, "is not on the Docker platform")
+		}
+	}
+}

@@ -1,0 +1,196 @@
+package check
+
+import (
+	"slices"
+	"strings"
+)
+
+// fargate: tasks and services as they must be.
+func (r *report) fargate(sizes Sizes) {
+	for _, name := range []string{"Receiver", "Worker", "Management", "Jobs", "Migrate"} {
+		t, ok := r.must("AWS::ECS::TaskDefinition", name+"Task")
+		if !ok {
+			continue
+		}
+		r.is(t, "ARM64", "RuntimePlatform", "CpuArchitecture")
+		r.is(t, "FARGATE", "RequiresCompatibilities", 0)
+		r.is(t, strings.ToLower(name), "ContainerDefinitions", 0, "Command", 0)
+		r.is(t, true, "ContainerDefinitions", 0, "ReadonlyRootFilesystem")
+		r.is(t, "65532", "ContainerDefinitions", 0, "User")
+		r.is(t, "awslogs", "ContainerDefinitions", 0, "LogConfiguration", "LogDriver")
+		for _, v := range list(t.At("ContainerDefinitions", 0, "Environment")) {
+			if n, _ := at(v, "Name").(string); strings.Contains(n, "MASTER") || strings.Contains(n, "PASSWORD") {
+				r.fault(t.ID, "%s is not a secret", n)
+			}
+		}
+		for role, of := range map[string]string{"TaskRoleArn": name + "Role", "ExecutionRoleArn": name + "Execution"} {
+			if !strings.Contains(text(t.At(role)), of) {
+				r.fault(t.ID, "%s is not %s", role, of)
+			}
+		}
+		if name == "Migrate" {
+			continue
+		}
+		r.is(t, sizes.StopTimeout, "ContainerDefinitions", 0, "StopTimeout")
+		if !strings.Contains(text(t.At("ContainerDefinitions", 0, "HealthCheck")), "healthcheck") {
+			r.fault(t.ID, "is not looked after")
+		}
+		s, ok := r.must("AWS::ECS::Service", name+"Service")
+		if !ok {
+			continue
+		}
+		r.is(s, "DISABLED", "NetworkConfiguration", "AwsvpcConfiguration", "AssignPublicIp")
+		r.is(s, true, "DeploymentConfiguration", "DeploymentCircuitBreaker", "Enable")
+		r.is(s, true, "DeploymentConfiguration", "DeploymentCircuitBreaker", "Rollback")
+		r.is(s, 100, "DeploymentConfiguration", "MinimumHealthyPercent")
+		if subnets := text(s.At("NetworkConfiguration", "AwsvpcConfiguration", "Subnets")); !strings.Contains(subnets, "Vpc"+strings.ToLower(name)+"Subnet") {
+			r.fault(s.ID, "runs in others' subnets: %s", subnets)
+		}
+		if groups := text(s.At("NetworkConfiguration", "AwsvpcConfiguration", "SecurityGroups")); !strings.Contains(groups, name+"Group") {
+			r.fault(s.ID, "has another's security group")
+		}
+		if (name == "Receiver" || name == "Management") && !strings.Contains(text(s.At("LoadBalancers")), name+"Targets") {
+			r.fault(s.ID, "is behind no load balancer")
+		}
+	}
+	if j, ok := r.t.Named("AWS::ECS::TaskDefinition", "JobsTask"); ok && !strings.Contains(text(j.Properties), "CARASSO_TASK_PROTECTION") {
+		r.fault(j.ID, "jobs are not protected")
+	}
+	for name, secret := range map[string]string{"Receiver": "CARASSO_MASTER_KEY", "Management": "CARASSO_MASTER_KEY", "Migrate": "PGPASSWORD"} {
+		t, _ := r.t.Named("AWS::ECS::TaskDefinition", name+"Task")
+		if !slices.ContainsFunc(list(t.At("ContainerDefinitions", 0, "Secrets")), func(s any) bool { return at(s, "Name") == secret }) {
+			r.fault(name+"Task", "is not given %s", secret)
+		}
+	}
+	if c, ok := r.must("AWS::ECS::Cluster", "Cluster"); ok {
+		r.is(c, "enabled", "ClusterSettings", 0, "Value") // Container Insights: RunningTaskCount
+	}
+	if i, ok := r.must("AWS::ECR::Repository", "Images"); ok {
+		r.is(i, "IMMUTABLE", "ImageTagMutability")
+		r.is(i, true, "ImageScanningConfiguration", "ScanOnPush")
+	}
+}
+
+// scaling: the policies, with the product's numbers.
+func (r *report) scaling(sizes Sizes) {
+	for name, bounds := range map[string][2]int{"Worker": {sizes.MinWorkers, sizes.MaxWorkers}, "Receiver": {sizes.MinReceivers, sizes.MaxReceivers}} {
+		if t, ok := r.must("AWS::ApplicationAutoScaling::ScalableTarget", name+"Count"); ok {
+			r.is(t, bounds[0], "MinCapacity")
+			r.is(t, bounds[1], "MaxCapacity")
+		}
+	}
+	const policy = "AWS::ApplicationAutoScaling::ScalingPolicy"
+	if b, ok := r.must(policy, "WorkerBacklog"); ok {
+		path := []any{"TargetTrackingScalingPolicyConfiguration"}
+		r.is(b, sizes.AllowedBacklog, append(path, "TargetValue")...)
+		r.backlog(b)
+		if out, in := b.At(append(path, "ScaleOutCooldown")...), b.At(append(path, "ScaleInCooldown")...); out == nil || in == nil || out.(float64) >= in.(float64) {
+			r.fault(b.ID, "takes away as fast as it adds: %v, %v", out, in)
+		}
+	}
+	if s, ok := r.must(policy, "WorkerSurge"); ok {
+		r.is(s, "PercentChangeInCapacity", "StepScalingPolicyConfiguration", "AdjustmentType")
+		if n := len(list(s.At("StepScalingPolicyConfiguration", "StepAdjustments"))); n != 3 {
+			r.fault(s.ID, "%d steps", n)
+		}
+		if a, ok := r.must("AWS::CloudWatch::Alarm", "WorkerSurgeAlarm"); ok {
+			r.is(a, "ApproximateAgeOfOldestMessage", "MetricName")
+			r.is(a, "AWS/SQS", "Namespace")
+			r.is(a, sizes.FirstSurge, "Threshold")
+			if !strings.Contains(text(a.At("AlarmActions")), "WorkerSurge") {
+				r.fault(a.ID, "adds no workers")
+			}
+		}
+	}
+	if q, ok := r.must(policy, "ReceiverRequests"); ok {
+		r.is(q, sizes.RequestsPerTarget, "TargetTrackingScalingPolicyConfiguration", "TargetValue")
+		r.is(q, "ALBRequestCountPerTarget", "TargetTrackingScalingPolicyConfiguration", "PredefinedMetricSpecification", "PredefinedMetricType")
+	}
+}
+
+// backlog: envelopes, waiting and in flight, a running task.
+func (r *report) backlog(p Resource) {
+	want := map[string]string{"visible": "AWS/SQS ApproximateNumberOfMessagesVisible", "flying": "AWS/SQS ApproximateNumberOfMessagesNotVisible", "running": "ECS/ContainerInsights RunningTaskCount"}
+	expression := ""
+	for _, m := range list(p.At("TargetTrackingScalingPolicyConfiguration", "CustomizedMetricSpecification", "Metrics")) {
+		id, _ := at(m, "Id").(string)
+		if e, ok := at(m, "Expression").(string); ok {
+			expression = e
+			continue
+		}
+		have := strings.Trim(text(at(m, "MetricStat", "Metric", "Namespace")), `"`) + " " + strings.Trim(text(at(m, "MetricStat", "Metric", "MetricName")), `"`)
+		if want[id] != have {
+			r.fault(p.ID, "%s is %s, want %s", id, have, want[id])
+		}
+		delete(want, id)
+	}
+	if len(want) > 0 || expression != "(visible + flying) / IF(running > 0, running, 1)" {
+		r.fault(p.ID, "backlog per task is %q without %v", expression, want)
+	}
+}
+
+// ingress: TLS, client certificates, rates, no forged certificates, no metrics for the world.
+func (r *report) ingress() {
+	if b, ok := r.must("AWS::ElasticLoadBalancingV2::LoadBalancer", "Balancer"); ok {
+		r.is(b, "internet-facing", "Scheme")
+		attributes := text(b.At("LoadBalancerAttributes"))
+		for _, a := range []string{"deletion_protection.enabled", "access_logs.s3.enabled", "routing.http.drop_invalid_header_fields.enabled"} {
+			if !strings.Contains(attributes, `{"Key":"`+a+`","Value":"true"}`) {
+				r.fault(b.ID, "%s is off", a)
+			}
+		}
+	}
+	for name, port := range map[string]int{"Tls": 443, "Mtls": 8443} {
+		l, ok := r.must("AWS::ElasticLoadBalancingV2::Listener", name)
+		if !ok {
+			continue
+		}
+		r.is(l, port, "Port")
+		r.is(l, "HTTPS", "Protocol")
+		if p := text(l.At("SslPolicy")); !strings.Contains(p, "TLS13") {
+			r.fault(l.ID, "old TLS: %s", p)
+		}
+		if name == "Mtls" {
+			r.is(l, "verify", "MutualAuthentication", "Mode")
+			if !strings.Contains(text(l.At("MutualAuthentication", "TrustStoreArn")), "ClientCAs") {
+				r.fault(l.ID, "trusts no vehicles' CA")
+			}
+		}
+	}
+	if f, ok := r.must("AWS::ElasticLoadBalancingV2::ListenerRule", "NoForgedCertificates"); ok {
+		r.is(f, 1, "Priority")
+		r.is(f, "fixed-response", "Actions", 0, "Type")
+		r.is(f, "X-Amzn-Mtls-Clientcert-Leaf", "Conditions", 0, "HttpHeaderConfig", "HttpHeaderName")
+		if !strings.Contains(text(f.At("ListenerArn")), "Tls") {
+			r.fault(f.ID, "does not guard the listener without client certificates")
+		}
+	}
+	for _, g := range r.t.Of("AWS::ElasticLoadBalancingV2::TargetGroup") {
+		r.is(g, "/readyz", "HealthCheckPath")
+		if want := map[bool]string{true: "ip", false: "instance"}[strings.Contains(text(r.t["Carasso-Services"]), "AWS::ECS::Service")]; g.At("TargetType") != want {
+			r.fault(g.ID, "targets are %v, want %s", g.At("TargetType"), want)
+		}
+	}
+	acl, ok := r.must("AWS::WAFv2::WebACL", "Firewall")
+	if ok {
+		rates := 0
+		for _, rule := range list(acl.At("Rules")) {
+			if at(rule, "Statement", "RateBasedStatement", "Limit") != nil && at(rule, "Action", "Block") != nil {
+				rates++
+			}
+		}
+		if rates != 2 {
+			r.fault(acl.ID, "%d rules bound rates, want 2", rates)
+		}
+	}
+	if a, ok := r.must("AWS::WAFv2::WebACLAssociation", "FirewallAssociation"); ok && !strings.Contains(text(a.At("ResourceArn")), "Balancer") {
+		r.fault(a.ID, "is not before the load balancer")
+	}
+	if z, ok := r.must("AWS::Route53::HostedZone", "Zone"); ok && z.At("Name") == nil {
+		r.fault(z.ID, "has no name")
+	}
+	if n := len(r.t.Of("AWS::Route53::RecordSet")); n != 2 {
+		r.fault("Zone", "%d names, want cars and portal", n)
+	}
+	r.must("AWS::CertificateManager::Certificate", "Certificate")
+}
