@@ -93,7 +93,7 @@ func checkContainer(t *testing.T, c *container) {
 		set[s.Name] = true
 		t.Setenv(s.Name, "secret")
 	}
-	parser, err := kong.New(&cli{})
+	parser, err := kong.New(&cli{}, kong.Vars(simulateVars()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,11 @@ func All(t Templates, target string, sizes Sizes, metrics Metrics, runbook strin
 		name string
 		f    func()
 	}{
+		{"references", r.references},
 		{"network", func() { r.network(target) }},
+		{"reach", func() { r.reach(sizes.ServicePort) }},
+		{"people", r.people},
+		{"attached", r.attached},
 		{"queue", func() { r.queue(sizes) }},
 		{"buckets", r.buckets},
 		{"live store", r.live},

@@ -102,6 +102,14 @@ func (r *report) scaling(sizes Sizes) {
 			}
 		}
 	}
+	for _, name := range []string{"ReceiverProcessor", "ManagementProcessor"} {
+		if p, ok := r.must(policy, name); ok {
+			r.is(p, "ECSServiceAverageCPUUtilization", "TargetTrackingScalingPolicyConfiguration", "PredefinedMetricSpecification", "PredefinedMetricType")
+		}
+	}
+	for _, name := range []string{"WorkersAtMost", "ReceiversAtMost"} {
+		r.must("AWS::CloudWatch::Alarm", name)
+	}
 	if q, ok := r.must(policy, "ReceiverRequests"); ok {
 		r.is(q, sizes.RequestsPerTarget, "TargetTrackingScalingPolicyConfiguration", "TargetValue")
 		r.is(q, "ALBRequestCountPerTarget", "TargetTrackingScalingPolicyConfiguration", "PredefinedMetricSpecification", "PredefinedMetricType")
@@ -163,6 +171,15 @@ func (r *report) ingress() {
 		r.is(f, "X-Amzn-Mtls-Clientcert-Leaf", "Conditions", 0, "HttpHeaderConfig", "HttpHeaderName")
 		if !strings.Contains(text(f.At("ListenerArn")), "Tls") {
 			r.fault(f.ID, "does not guard the listener without client certificates")
+		}
+	}
+	for name, listener := range map[string]string{"Metrics": "Tls", "MtlsMetrics": "Mtls"} {
+		if f, ok := r.must("AWS::ElasticLoadBalancingV2::ListenerRule", name); ok {
+			r.is(f, 2, "Priority")
+			r.is(f, "fixed-response", "Actions", 0, "Type")
+			if !strings.HasPrefix(text(f.At("ListenerArn", "Ref")), `"`+listener) || text(f.At("Conditions", 0, "PathPatternConfig", "Values")) != `["/metrics","/readyz"]` {
+				r.fault(f.ID, "does not keep the world from metrics")
+			}
 		}
 	}
 	for _, g := range r.t.Of("AWS::ElasticLoadBalancingV2::TargetGroup") {

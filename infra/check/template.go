@@ -14,13 +14,20 @@ import (
 // Templates are all stacks of a target, by name.
 type Templates map[string]map[string]Resource
 
-// Resource is a resource of a stack.
+// Resource is a resource of a stack, or what else has a name there: a parameter or an output.
 type Resource struct {
 	Stack, ID  string
 	Type       string
 	Properties map[string]any
 	Policy     string // DeletionPolicy
+	DependsOn  any
 }
+
+// Types of what is no resource.
+const (
+	Parameter = "Parameter"
+	Output    = "Output"
+)
 
 // Load reads the templates of a folder.
 func Load(dir fs.FS) (Templates, error) {
@@ -39,7 +46,9 @@ func Load(dir fs.FS) (Templates, error) {
 				Type           string
 				Properties     map[string]any
 				DeletionPolicy string
+				DependsOn      any
 			}
+			Parameters, Outputs map[string]map[string]any
 		}
 		if err := json.Unmarshal(b, &t); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
@@ -47,7 +56,13 @@ func Load(dir fs.FS) (Templates, error) {
 		stack := strings.TrimSuffix(path.Base(name), ".template.json")
 		all[stack] = map[string]Resource{}
 		for id, r := range t.Resources {
-			all[stack][id] = Resource{Stack: stack, ID: id, Type: r.Type, Properties: r.Properties, Policy: r.DeletionPolicy}
+			all[stack][id] = Resource{Stack: stack, ID: id, Type: r.Type, Properties: r.Properties, Policy: r.DeletionPolicy, DependsOn: r.DependsOn}
+		}
+		for id, p := range t.Parameters {
+			all[stack][id] = Resource{Stack: stack, ID: id, Type: Parameter, Properties: p}
+		}
+		for id, o := range t.Outputs {
+			all[stack][id] = Resource{Stack: stack, ID: id, Type: Output, Properties: o}
 		}
 	}
 	return all, nil
