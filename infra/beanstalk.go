@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+
+	"github.com/carasso/carasso/internal/scaling"
 )
 
 // solutionStack is the Docker platform. Beanstalk retires versions; `aws elasticbeanstalk list-available-solution-stacks` has
@@ -77,6 +79,8 @@ func newBeanstalk(app awscdk.App, c Config, n *network, d *data, p *platform, pr
 		env["CARASSO_IMAGE"] = *p.repository.RepositoryUri() + ":" + *parameters.tag.ValueAsString()
 		if key, ok := env["CARASSO_JWT_KEYS"]; ok { // no lines in the environment here
 			env["CARASSO_JWT_KEYS"] = *awscdk.Fn_Join(str(""), awscdk.Fn_Split(str("\n"), str(key), nil))
+		}
+		if name != worker {
 			allow(role, []string{"secretsmanager:GetSecretValue"}, *d.master.SecretArn())
 			set("aws:elasticbeanstalk:application:environmentsecrets", "CARASSO_MASTER_KEY", d.master.SecretArn())
 		}
@@ -129,8 +133,8 @@ func newBeanstalk(app awscdk.App, c Config, n *network, d *data, p *platform, pr
 	// Two processors an instance, so half as many as tasks. Beanstalk triggers on a fixed list of measures, which has no
 	// backlog: workers go by their processors here.
 	run(receiver, n.receiver, receiverSubnets, "c7g.large", minReceivers, maxReceivers/2, append(web("cars."+c.Domain, 10, ports...), trigger("CPUUtilization", "Percent", whole(receiverCPU), "25")...)...)
-	run(management, n.management, managementSubnets, "t4g.medium", minManagement, maxManagement, web("portal."+c.Domain, 11, "443")...)
-	run(worker, n.worker, workerSubnets, "c7g.xlarge", minWorkers, maxWorkers/2, append(background, trigger("CPUUtilization", "Percent", "60", "20")...)...)
-	run(jobs, n.jobs, jobsSubnets, "m7g.large", jobTasks, jobTasks, background...)
+	run(management, n.management, managementSubnets, "t4g.medium", scaling.MinManagement, scaling.MaxManagement, web("portal."+c.Domain, 11, "443")...)
+	run(worker, n.worker, workerSubnets, "m7g.large", minWorkers, maxWorkers/2, append(background, trigger("CPUUtilization", "Percent", whole(scaling.WorkerCPUPercent), "20")...)...)
+	run(jobs, n.jobs, jobsSubnets, "m7g.large", scaling.JobTasks, scaling.JobTasks, background...)
 	return i
 }

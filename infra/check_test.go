@@ -14,7 +14,7 @@ import (
 func sizes() check.Sizes {
 	return check.Sizes{
 		AllowedBacklog: scaling.AllowedBacklog, MinWorkers: max(minWorkers, scaling.MinWorkers), MaxWorkers: scaling.MaxWorkers,
-		MinReceivers: minReceivers, MaxReceivers: maxReceivers, RequestsPerTarget: requestsPerTarget, MaxReceive: 5, ServicePort: servicePort,
+		WorkerCPU: scaling.WorkerCPUPercent, MinReceivers: minReceivers, MaxReceivers: maxReceivers, RequestsPerTarget: requestsPerTarget, MaxReceive: 5, ServicePort: servicePort,
 		Visibility: 150, StopTimeout: 90, LongestFlush: 30, Retention: 14 * 24 * 3600, FirstSurge: 3 * int(scaling.LatencyTarget.Seconds()),
 	}
 }
@@ -198,6 +198,7 @@ func breakages() []breakage {
 		{"key that is not rotated", "secrets", set("AWS::KMS::Key", "Key", false, "EnableKeyRotation")},
 		{"receiver receives", "roles", grant("ReceiverRole", "sqs:ReceiveMessage", envelopes)},
 		{"worker reads day keys", "roles", grant("WorkerRole", "dynamodb:GetItem", live)},
+		{"jobs read vehicles' statuses", "roles", grant("JobsRole", "dynamodb:GetItem", live)},
 		{"worker deletes the archive", "roles", grant("WorkerRole", "s3:DeleteObject", "arn:aws:s3:::x/raw/*")},
 		{"management sends", "roles", grant("ManagementRole", "sqs:SendMessage", envelopes)},
 		{"everything on everything", "wildcards", grant("JobsRole", "s3:*", "*")},
@@ -212,6 +213,7 @@ func breakages() []breakage {
 		{"another backlog", "scaling", set(policy, "WorkerBacklog", 1000.0, tracking, "TargetValue")},
 		{"wrong namespace of the backlog", "scaling", replace(policy, "WorkerBacklog", "ECS/ContainerInsights", "AWS/ECS")},
 		{"backlog not divided", "scaling", replace(policy, "WorkerBacklog", " / IF(running \\u003e 0, running, 1)", "")},
+		{"workers by their backlog alone", "scaling", remove(policy, "WorkerProcessor")},
 		{"no surge", "scaling", remove(policy, "WorkerSurge")},
 		{"no ceiling", "scaling", set("AWS::ApplicationAutoScaling::ScalableTarget", "WorkerCount", 5000.0, "MaxCapacity")},
 		{"alarm told to nobody", "watch", set(alarm, "DeadLetters", nil, "AlarmActions")},

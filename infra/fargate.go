@@ -6,6 +6,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
 	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
+
+	"github.com/carasso/carasso/internal/scaling"
 )
 
 // parameters are what a deployment tells the services.
@@ -63,7 +65,7 @@ func newFargate(app awscdk.App, c Config, n *network, d *data, p *platform, prop
 	environments := parameters.environments(d)
 	run := func(name string, size size, group awsec2.SecurityGroup, subnets string, least float64, targets elb.ApplicationTargetGroup) awsecs.FargateService {
 		secrets := map[string]awsecs.Secret{}
-		if name == receiver || name == management {
+		if name != worker {
 			secrets["CARASSO_MASTER_KEY"] = p.masterKey[name]
 		}
 		s := awsecs.NewFargateService(f.stack, str(title(name)), &awsecs.FargateServiceProps{
@@ -85,8 +87,8 @@ func newFargate(app awscdk.App, c Config, n *network, d *data, p *platform, prop
 	}
 	run(receiver, receiverSize, n.receiver, receiverSubnets, minReceivers, i.receiver)
 	run(worker, workerSize, n.worker, workerSubnets, minWorkers, nil)
-	run(management, managementSize, n.management, managementSubnets, minManagement, i.management)
-	run(jobs, jobsSize, n.jobs, jobsSubnets, jobTasks, nil)
+	run(management, managementSize, n.management, managementSubnets, scaling.MinManagement, i.management)
+	run(jobs, jobsSize, n.jobs, jobsSubnets, scaling.JobTasks, nil)
 	for _, name := range []string{receiver, worker, management} {
 		// Without a count, an update leaves the number that scaling has found.
 		f.services[name].Node().DefaultChild().(awsecs.CfnService).SetDesiredCount(nil)

@@ -61,7 +61,7 @@ func newPlatform(app awscdk.App, c Config, n *network, d *data, props *awscdk.St
 		p.executionRole(name)
 		p.taskRole(name, c, d)
 	}
-	for _, name := range []string{receiver, management} {
+	for _, name := range []string{receiver, management, jobs} {
 		// By its ARN: granting to a role of this stack would change the key's policy in the other.
 		p.masterKey[name] = p.secret(name, awssecretsmanager.Secret_FromSecretCompleteArn(p.stack, str(title(name)+"MasterKey"), d.master.SecretArn()), "", d)
 	}

@@ -54,11 +54,12 @@ func allowIf(r awsiam.Role, actions []string, conditions map[string]any, resourc
 // Keys of the live store by what they hold. Roles are held to them, so that no worker can read the pseudonyms' day keys
 // or what is known of a vehicle.
 const (
-	liveTiles    = "tile/*"          // pointers to tiles
-	liveDayKeys  = "pseudonym-key/*" // sealed day keys
-	liveVehicle  = "vehicle/*"       // a vehicle's status
-	liveVehicles = "vehicles/*"      // how many were seen
-	liveUsage    = "usage/*"         // what was used
+	liveTiles     = "tile/*"             // pointers to tiles
+	liveDayKeys   = "pseudonym-key/*"    // sealed day keys
+	liveVehicle   = "vehicle/*"          // a vehicle's status
+	liveVehicles  = "vehicles/*"         // how many were seen
+	liveForgotten = "vehicles/forgotten" // who is to be forgotten
+	liveUsage     = "usage/*"            // what was used
 )
 
 // taskRole is what a service's process may do, and no more.
@@ -107,10 +108,11 @@ func (p *platform) taskRole(name string, c Config, d *data) {
 		p.connect(r, d)
 	case jobs:
 		live(read, liveTiles)
-		allow(r, []string{"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}, raw("raw/*"), public("tiles/*"), public("release/*"))
-		allow(r, []string{"s3:GetObject", "s3:DeleteObject"}, raw("quarantine/*"))
-		allow(r, []string{"s3:GetObject"}, raw("map/*"))
-		list("map/*", "tiles/*", "release/*", "quarantine/*", "raw/*")
+		live(write, liveForgotten)                         // of erasures: tells receivers,
+		live([]string{"dynamodb:DeleteItem"}, liveVehicle) // and deletes what it may not read
+		allow(r, []string{"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}, raw("raw/*"), raw("quarantine/*"), public("tiles/*"), public("release/*"))
+		allow(r, []string{"s3:GetObject"}, raw("map/*"), raw("import/*")) // archives for a backfill are put under import/
+		list("map/*", "tiles/*", "release/*", "quarantine/*", "raw/*", "import/*")
 		encrypt()
 		p.connect(r, d)
 		allow(r, []string{"ecs:GetTaskProtection", "ecs:UpdateTaskProtection"}, *p.stack.FormatArn(&awscdk.ArnComponents{

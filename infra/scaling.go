@@ -19,7 +19,7 @@ func (f *fargate) autoscaling(d *data, p *platform, i *ingress) {
 		return t
 	}
 	track := func(id string, t scale.CfnScalableTarget, c *scale.CfnScalingPolicy_TargetTrackingScalingPolicyConfigurationProperty) {
-		c.ScaleOutCooldown, c.ScaleInCooldown = num(scaleOut.Seconds()), num(scaleIn.Seconds())
+		c.ScaleOutCooldown, c.ScaleInCooldown = num(scaling.ScaleOutCooldown.Seconds()), num(scaling.ScaleInCooldown.Seconds())
 		scale.NewCfnScalingPolicy(f.stack, str(id), &scale.CfnScalingPolicyProps{
 			PolicyName: str(id), PolicyType: str("TargetTrackingScaling"), ScalingTargetId: t.Ref(), TargetTrackingScalingPolicyConfiguration: c,
 		})
@@ -39,10 +39,11 @@ func (f *fargate) autoscaling(d *data, p *platform, i *ingress) {
 		},
 	})
 	track("ReceiverProcessor", receivers, cpu(receiverCPU))
-	track("ManagementProcessor", target(management, minManagement, maxManagement), cpu(60))
+	track("ManagementProcessor", target(management, scaling.MinManagement, scaling.MaxManagement), cpu(60))
 
 	workers := target(worker, minWorkers, maxWorkers)
 	track("WorkerBacklog", workers, f.backlog(d, p))
+	track("WorkerProcessor", workers, cpu(scaling.WorkerCPUPercent))
 	f.surge(d, workers)
 }
 

@@ -30,10 +30,9 @@ const (
 	// databaseClass and databaseGB are what the cost model assumes.
 	databaseClass = "db.m6g.large"
 	databaseGB    = 200
-	// maxConnections is for MaxWorkers pools of 12 and their 4 leaders' connections (800), five of management (60), two of jobs
-	// (24), migrations, rotation and an operator. An idle connection takes some MB of the instance's 8 GiB, an
-	// active one work_mem (4 MB) a sort: surges to 50 workers for long want a larger class.
-	maxConnections = 950
+	// maxConnections: an idle one takes some MB of the instance's 8 GiB, an active one work_mem (4 MB) a sort: surges to 50
+	// workers for long want a larger class.
+	maxConnections = scaling.DatabaseConnections
 	// archiveDays is for how long the raw archive is kept: DefaultRetention's history, and a month to rebuild from.
 	archiveDays = 430
 )
@@ -46,24 +45,9 @@ const (
 // that is 0.3, 26 and 130 envelopes/s: 1, 2 and 6 tasks. A day's worth of backlog (26/s × 86,400 s = 2.3 million
 // envelopes, and two weeks are kept) is worked off by 50 tasks at 25/s in 30 minutes while the peak goes on.
 const (
-	minWorkers = 2 // scaling.MinWorkers, and one for the zone that fails
+	minWorkers = scaling.MinTasks
 	maxWorkers = scaling.MaxWorkers
-	// scaleOut and scaleIn are the pauses after a change: a task takes half a minute to start, and metrics a minute
-	// to tell; taking away may wait for the next wave.
-	scaleOut = 60 * time.Second
-	scaleIn  = 300 * time.Second
 )
-
-// ageSteps answer a surge that the backlog's average is too slow for: how old the oldest message is, and how many
-// per cent of tasks are added.
-var ageSteps = []struct {
-	Age     time.Duration
-	Percent float64
-}{
-	{3 * scaling.LatencyTarget, 50},
-	{6 * scaling.LatencyTarget, 100},
-	{30 * scaling.LatencyTarget, 300},
-}
 
 // Receivers. One core was measured to 97 µs a request (9.7 CPU s per million samples, 10 a request), so one vCPU
 // takes 10,000/s; half of that is aimed at, less what the first request of each car costs and a Graviton's core may
@@ -72,17 +56,10 @@ var ageSteps = []struct {
 // 10,000 requests/s in the peak are 4 tasks, 50,000/s of an outage's resends 17. Before 100x is reached in one step
 // (100/s to 10,000/s in a minute), three tasks hold 30,000/s by their measured limit.
 const (
-	minReceivers      = 3 // one a zone
-	maxReceivers      = 20
-	requestsPerTarget = 3000 * 60
+	minReceivers      = scaling.MinReceivers
+	maxReceivers      = scaling.MaxReceivers
+	requestsPerTarget = scaling.ReceiverRequestsPerS * 60
 	receiverCPU       = 60 // per cent
-)
-
-// Management and jobs do not scale with cars' load.
-const (
-	minManagement = 2
-	maxManagement = 5
-	jobTasks      = 2
 )
 
 // size is a task: CPU in 1/1024 vCPU, memory in MiB.
@@ -90,13 +67,15 @@ type size struct{ CPU, MiB float64 }
 
 var (
 	// receiverSize: 154 MB were measured at 100,000 cars at once; 64 MiB of batches in flight are bounded.
-	receiverSize = size{1024, 2048}
+	receiverSize = task(scaling.ReceiverVCPU, scaling.ReceiverGiB)
 	// workerSize: 246 MB at 10,000 batches/s, and the map's partitions in use; bounded by its pipelines.
-	workerSize     = size{1024, 4096}
-	managementSize = size{512, 2048}
+	workerSize     = task(scaling.WorkerVCPU, scaling.WorkerGiB)
+	managementSize = task(scaling.ManagementVCPU, scaling.ManagementGiB)
 	// jobsSize: replays and compaction hold an hour of archive.
-	jobsSize = size{1024, 4096}
+	jobsSize = task(scaling.JobsVCPU, scaling.JobsGiB)
 )
+
+func task(vcpu, gib float64) size { return size{1024 * vcpu, 1024 * gib} }
 
 // Rate rules, per 5 minutes.
 const (

@@ -3,11 +3,14 @@ package main
 import (
 	scale "github.com/aws/aws-cdk-go/awscdk/v2/awsapplicationautoscaling"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+
+	"github.com/carasso/carasso/internal/scaling"
 )
 
 // surge adds workers by how old the oldest envelope is: target tracking looks at averages of three minutes, and within
 // those a 100x surge is far behind.
 func (f *fargate) surge(d *data, workers scale.CfnScalableTarget) {
+	ageSteps := scaling.AgeSteps()
 	first := ageSteps[0].Age.Seconds()
 	var steps []any
 	for i, s := range ageSteps {
@@ -23,7 +26,7 @@ func (f *fargate) surge(d *data, workers scale.CfnScalableTarget) {
 		PolicyName: str("WorkerSurge"), PolicyType: str("StepScaling"), ScalingTargetId: workers.Ref(),
 		StepScalingPolicyConfiguration: &scale.CfnScalingPolicy_StepScalingPolicyConfigurationProperty{
 			AdjustmentType: str("PercentChangeInCapacity"), MinAdjustmentMagnitude: num(minWorkers),
-			Cooldown: num(scaleOut.Seconds()), MetricAggregationType: str("Maximum"), StepAdjustments: &steps,
+			Cooldown: num(scaling.ScaleOutCooldown.Seconds()), MetricAggregationType: str("Maximum"), StepAdjustments: &steps,
 		},
 	})
 	awscloudwatch.NewCfnAlarm(f.stack, str("WorkerSurgeAlarm"), &awscloudwatch.CfnAlarmProps{

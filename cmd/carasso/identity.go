@@ -79,10 +79,20 @@ func parseMaster(key string) ([keyring.KeySize]byte, error) {
 	return keyring.ParseMaster(key)
 }
 
-// readPublic takes a file's name or, where there are no files to put keys in, the key itself.
+const (
+	pemBegin = "-----BEGIN PUBLIC KEY-----"
+	pemEnd   = "-----END PUBLIC KEY-----"
+)
+
+// readPublic takes a file's name or, where there are no files to put keys in, the key itself; also without its line breaks, which Beanstalk's
+// environment can't hold.
 func readPublic(s string) (ed25519.PublicKey, error) {
 	if !strings.HasPrefix(s, "-----BEGIN ") {
 		return credential.LoadPublic(s)
+	}
+	if body, ok := strings.CutPrefix(s, pemBegin); ok && !strings.Contains(s, "\n") {
+		body, _ = strings.CutSuffix(body, pemEnd)
+		s = pemBegin + "\n" + strings.TrimSpace(body) + "\n" + pemEnd + "\n"
 	}
 	key, err := credential.ParsePublic([]byte(s))
 	if err != nil {

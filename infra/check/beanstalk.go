@@ -27,6 +27,9 @@ func (r *report) beanstalk() {
 				r.fault(e.ID, "%s is %q, want %s", option, options[option], want)
 			}
 		}
+		if sealed := options["aws:elasticbeanstalk:application:environmentsecrets CARASSO_MASTER_KEY"] != ""; sealed != (name != "Worker") {
+			r.fault(e.ID, "is given the master key: %v", sealed)
+		}
 		if !strings.Contains(options["aws:ec2:vpc Subnets"], "Vpc"+strings.ToLower(name)+"Subnet") {
 			r.fault(e.ID, "runs in others' subnets")
 		}

@@ -42,6 +42,7 @@ type Sizes struct {
 	AllowedBacklog                                     float64
 	MinWorkers, MaxWorkers, MinReceivers, MaxReceivers int
 	MaxReceive, RequestsPerTarget, ServicePort         int
+	WorkerCPU                                          int // per cent
 	Visibility, StopTimeout, Retention, FirstSurge     int // seconds
 	LongestFlush                                       int
 }

@@ -56,7 +56,7 @@ func (r *report) fargate(sizes Sizes) {
 	if j, ok := r.t.Named("AWS::ECS::TaskDefinition", "JobsTask"); ok && !strings.Contains(text(j.Properties), "CARASSO_TASK_PROTECTION") {
 		r.fault(j.ID, "jobs are not protected")
 	}
-	for name, secret := range map[string]string{"Receiver": "CARASSO_MASTER_KEY", "Management": "CARASSO_MASTER_KEY", "Migrate": "PGPASSWORD"} {
+	for name, secret := range map[string]string{"Receiver": "CARASSO_MASTER_KEY", "Management": "CARASSO_MASTER_KEY", "Jobs": "CARASSO_MASTER_KEY", "Migrate": "PGPASSWORD"} {
 		t, _ := r.t.Named("AWS::ECS::TaskDefinition", name+"Task")
 		if !slices.ContainsFunc(list(t.At("ContainerDefinitions", 0, "Secrets")), func(s any) bool { return at(s, "Name") == secret }) {
 			r.fault(name+"Task", "is not given %s", secret)
@@ -87,6 +87,10 @@ func (r *report) scaling(sizes Sizes) {
 		if out, in := b.At(append(path, "ScaleOutCooldown")...), b.At(append(path, "ScaleInCooldown")...); out == nil || in == nil || out.(float64) >= in.(float64) {
 			r.fault(b.ID, "takes away as fast as it adds: %v, %v", out, in)
 		}
+	}
+	if p, ok := r.must(policy, "WorkerProcessor"); ok {
+		r.is(p, sizes.WorkerCPU, "TargetTrackingScalingPolicyConfiguration", "TargetValue")
+		r.is(p, "ECSServiceAverageCPUUtilization", "TargetTrackingScalingPolicyConfiguration", "PredefinedMetricSpecification", "PredefinedMetricType")
 	}
 	if s, ok := r.must(policy, "WorkerSurge"); ok {
 		r.is(s, "PercentChangeInCapacity", "StepScalingPolicyConfiguration", "AdjustmentType")
