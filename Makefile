@@ -69,6 +69,7 @@ localstack: ## Run the whole stack on LocalStack, drive the fleet, verify
 
 .PHONY: infra-test
 infra-test: ## Check the infrastructure on AWS without an account: drift, assertions, mutations, linters, an emulator
+	@.ci/setup infra
 	@infra/verify
 
 .PHONY: infra-templates

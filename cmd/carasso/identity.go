@@ -87,6 +87,7 @@ const (
 // readPublic takes a file's name or, where there are no files to put keys in, the key itself; also without its line breaks, which Beanstalk's
 // environment can't hold.
 func readPublic(s string) (ed25519.PublicKey, error) {
+	s = strings.TrimSpace(s)
 	if !strings.HasPrefix(s, "-----BEGIN ") {
 		return credential.LoadPublic(s)
 	}
