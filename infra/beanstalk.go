@@ -25,7 +25,7 @@ func newBeanstalk(app awscdk.App, c Config, n *network, d *data, p *platform, pr
 	s := awscdk.NewStack(app, str("Carasso-Services"), props)
 	i := newIngress(s, c, n, d)
 	parameters := newParameters(s)
-	environments := parameters.environments(d)
+	environments := parameters.environments(c, d)
 	delete(environments[jobs], "CARASSO_TASK_PROTECTION") // instances are not chosen by work: jobs go on elsewhere
 	application := eb.NewCfnApplication(s, str("Application"), &eb.CfnApplicationProps{
 		ApplicationName: str("carasso"), Description: str("Car as a sensor"),

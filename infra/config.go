@@ -30,6 +30,9 @@ type Config struct {
 	ClientCA string
 	// Gateways are the networks (CIDR) of makers' telematics gateways, which send for many vehicles: no rate rule.
 	Gateways []string
+	// OIDCIssuer and OIDCAudience are the provider that people come with tokens of. Without them people need
+	// tokens signed with the deployment's key.
+	OIDCIssuer, OIDCAudience string
 	// AlarmEmail is told of alarms. Without it the topic has no subscriber.
 	AlarmEmail string
 	// DatabaseClass and DatabaseGB size PostgreSQL.
@@ -53,6 +56,7 @@ func newConfig(app awscdk.App) (Config, error) {
 		Zones:  list("zones", region+"a,"+region+"b,"+region+"c"),
 		Domain: text("domain", "carasso.example.com"), ClientCA: text("clientCA", ""),
 		Gateways: list("gateways", ""), AlarmEmail: text("alarmEmail", ""),
+		OIDCIssuer: text("oidcIssuer", ""), OIDCAudience: text("oidcAudience", ""),
 		DatabaseClass: text("databaseClass", databaseClass), DatabaseGB: databaseGB,
 	}
 	return c, c.Validate()
@@ -78,6 +82,9 @@ func (c Config) Validate() error {
 	}
 	if !domainName.MatchString(c.Domain) {
 		errs = append(errs, fmt.Errorf("domain %q: expected a name such as carasso.example.com", c.Domain))
+	}
+	if (c.OIDCIssuer == "") != (c.OIDCAudience == "") {
+		errs = append(errs, errors.New("oidcIssuer and oidcAudience: expected both or neither"))
 	}
 	return errors.Join(errs...)
 }

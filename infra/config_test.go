@@ -27,6 +27,7 @@ func TestConfigRefusals(t *testing.T) {
 		"two zones":    {func(c *Config) { c.Zones = c.Zones[:2] }, "three"},
 		"same zone":    {func(c *Config) { c.Zones[2] = c.Zones[0] }, "three"},
 		"other region": {func(c *Config) { c.Zones[0] = "us-east-1a" }, "region"},
+		"issuer":       {func(c *Config) { c.OIDCIssuer = "https://id.example.com" }, "oidcAudience"},
 		"domain":       {func(c *Config) { c.Domain = "https://carasso" }, "domain"},
 	} {
 		t.Run(name, func(t *testing.T) {

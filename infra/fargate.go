@@ -30,7 +30,7 @@ func newParameters(s awscdk.Stack) parameters {
 }
 
 // environments are what each service is told; both targets use them.
-func (p parameters) environments(d *data) map[string]environment {
+func (p parameters) environments(c Config, d *data) map[string]environment {
 	identity := func(e environment) environment {
 		e["CARASSO_JWT_KEYS"] = *p.jwtKey.ValueAsString()
 		return e
@@ -44,6 +44,9 @@ func (p parameters) environments(d *data) map[string]environment {
 	all[receiver]["CARASSO_CLIENT_CERT_HEADER"] = leafHeader
 	all[management]["CARASSO_DATEX_COUNTRY"] = *p.country.ValueAsString()
 	all[management]["CARASSO_DATEX_PUBLISHER"] = *p.publisher.ValueAsString()
+	if c.OIDCIssuer != "" {
+		all[management]["CARASSO_OIDC_ISSUER"], all[management]["CARASSO_OIDC_AUDIENCE"] = c.OIDCIssuer, c.OIDCAudience
+	}
 	all[jobs]["CARASSO_TASK_PROTECTION"] = "ecs"
 	return all
 }
@@ -62,7 +65,7 @@ func newFargate(app awscdk.App, c Config, n *network, d *data, p *platform, prop
 	}
 	i := newIngress(f.stack, c, n, d)
 	parameters := newParameters(f.stack)
-	environments := parameters.environments(d)
+	environments := parameters.environments(c, d)
 	run := func(name string, size size, group awsec2.SecurityGroup, subnets string, least float64, targets elb.ApplicationTargetGroup) awsecs.FargateService {
 		secrets := map[string]awsecs.Secret{}
 		if name != worker {

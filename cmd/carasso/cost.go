@@ -198,10 +198,12 @@ func (s *costSheet) doc() costSheetDoc {
 	}
 }
 
+const sheetsMark = "<!-- made by `carasso cost --sheets`; a test compares -->"
+
 // costSheets writes the three sheets that infra/README.md shows.
 func costSheets(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("<!-- made by `carasso cost --sheets`; a test compares -->\n\n")
+	b.WriteString(sheetsMark + "\n\n")
 	for i, f := range []struct {
 		title    string
 		vehicles float64
