@@ -11,7 +11,7 @@ import (
 
 // TestPortalInABrowser drives the portal over figures that are known, so that each of them is checked.
 func TestPortalInABrowser(t *testing.T) {
-	b := newBench(t, nil)
+	b := newPortalBench(t)
 	speeds := map[string]int{}
 	for edge, kmh := range b.store.town.speeds {
 		speeds[strconv.FormatUint(uint64(edge), 10)] = int(math.Round(kmh))
@@ -27,6 +27,6 @@ func TestPortalInABrowser(t *testing.T) {
 	}
 	portaltest.Drive(t, "portal/e2e", b.URL, b.token(t, credential.Operator), map[string]any{
 		"exact": true, "speeds": speeds, "limits": limits, "hazards": hazards, "bounds": townBounds, "backlog": 6,
-		"admin": b.token(t, credential.Admin),
+		"admin": b.token(t, credential.Admin), "analyst": b.token(t, credential.Analyst),
 	})
 }

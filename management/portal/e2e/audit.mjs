@@ -62,14 +62,9 @@ export async function run(t) {
   });
 
   await t.step('older pages are fetched', async () => {
-    await page.route('**/v1/audit?*', async (r) => {
-      const res = await r.fetch();
-      const doc = await res.json();
-      // As if pages were of one entry.
-      const cursor = new URL(r.request().url()).searchParams.get('cursor');
-      const rest = doc.entries.slice(0, 1);
-      await r.fulfill({ json: cursor ? { entries: [{ ...rest[0], id: 1e9 }] } : { entries: rest, next_cursor: '7' } });
-    });
+    const [newest] = (await api('/v1/audit?limit=1')).entries;
+    // As if pages were of one entry.
+    await page.route('**/v1/audit?*', (r) => r.fulfill({ json: new URL(r.request().url()).searchParams.has('cursor') ? { entries: [{ ...newest, id: 1e9 }] } : { entries: [newest], next_cursor: '7' } }));
     await page.fill('input[name="subject"]', '');
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: 'Older entries' }).click();

@@ -24,9 +24,9 @@ export function portal(browser, url, token, expected) {
   const t = {
     url, token, expected, problems,
     /** A new page in a context of its own. */
-    async visit(options, hash, { signedIn = true } = {}) {
+    async visit(options, hash, { signedIn = true, as = token } = {}) {
       const context = await browser.newContext(options);
-      if (signedIn) await context.addInitScript((tk) => sessionStorage.setItem('carasso-token', tk), token);
+      if (signedIn) await context.addInitScript((tk) => sessionStorage.setItem('carasso-token', tk), as);
       context.setDefaultTimeout(PATIENCE_MS);
       const page = await context.newPage();
       page.on('pageerror', (e) => problems.push(`page error at ${hash}: ${e.message}`));

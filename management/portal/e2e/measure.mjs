@@ -2,7 +2,7 @@
 // usage: TOKEN=… node measure.mjs URL [RUNS]   (env: CHROMIUM=path)
 import { open } from './browser.mjs';
 
-const VIEWS = ['map', 'trends', 'pipeline', 'vehicles', 'quarantine', 'jobs', 'cost', 'audit'];
+const VIEWS = ['map', 'trends', 'pipeline', 'vehicles', 'quarantine', 'jobs', 'webhooks', 'cost', 'audit'];
 const [url, runs = '5'] = process.argv.slice(2);
 
 /** What makes a view useful: the map when roads are drawn, others when what they are about is there. */

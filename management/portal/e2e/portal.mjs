@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { open, portal } from './browser.mjs';
 
-const PARTS = ['shell', 'map', 'trends', 'pipeline', 'vehicles', 'quarantine', 'jobs', 'cost', 'audit'];
+const PARTS = ['shell', 'map', 'trends', 'pipeline', 'vehicles', 'quarantine', 'jobs', 'webhooks', 'cost', 'audit'];
 
 const [url, ...only] = process.argv.slice(2);
 const token = process.env.TOKEN;

@@ -14,6 +14,7 @@ export const VIEWS = [
   { id: 'vehicles', title: 'Vehicles', load: () => import('./views/vehicles/index.js') },
   { id: 'quarantine', title: 'Quarantine', load: () => import('./views/quarantine/index.js') },
   { id: 'jobs', title: 'Jobs', load: () => import('./views/jobs/index.js') },
+  { id: 'webhooks', title: 'Webhooks', load: () => import('./views/webhooks/index.js') },
   { id: 'cost', title: 'Cost', load: () => import('./views/cost/index.js') },
   { id: 'audit', title: 'Audit', role: 'admin', load: () => import('./views/audit/index.js') },
 ];
