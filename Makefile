@@ -45,6 +45,7 @@ lint: export GOLANGCI_LINT_CACHE = $(CURDIR)/$(BIN)/lint-cache
 lint: $(BIN)/golangci-lint ## Check formatting, lint rules and the import table
 	$(BIN)/golangci-lint fmt --diff
 	$(BIN)/golangci-lint run ./...
+	cd infra && $(CURDIR)/$(BIN)/golangci-lint run ./...
 
 .PHONY: bench
 bench: build ## Measure the pipeline end to end and print the table

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -108,7 +108,7 @@ func newBeanstalk(app awscdk.App, c Config, n *network, d *data, p *platform, pr
 			option("aws:elasticbeanstalk:environment:process:default", "Port", str(whole(servicePort))),
 			option("aws:elasticbeanstalk:environment:process:default", "DeregistrationDelay", str("30")),
 			option("aws:elbv2:listenerrule:"+strings.Split(host, ".")[0], "HostHeaders", str(host)),
-			option("aws:elbv2:listenerrule:"+strings.Split(host, ".")[0], "Priority", str(fmt.Sprint(priority))),
+			option("aws:elbv2:listenerrule:"+strings.Split(host, ".")[0], "Priority", str(strconv.Itoa(priority))),
 		}
 		for _, port := range ports {
 			all = append(all, option("aws:elbv2:listener:"+port, "Rules", str(strings.Split(host, ".")[0])))

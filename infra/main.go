@@ -12,16 +12,22 @@ import (
 )
 
 func main() {
+	if err := synthesize(); err != nil {
+		fmt.Fprintln(os.Stderr, "infra:", err)
+		os.Exit(1)
+	}
+}
+
+func synthesize() error {
 	defer jsii.Close()
 	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: no()})
 	c, err := newConfig(app)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "infra:", err)
-		jsii.Close()
-		os.Exit(1)
+		return err
 	}
 	newStacks(app, c)
 	app.Synth(nil)
+	return nil
 }
 
 func newStacks(app awscdk.App, c Config) {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	cw "github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -46,8 +48,8 @@ type metric struct {
 
 func ours(service, name, stat string, labels ...string) metric {
 	m := metric{selection.Namespace, name, [][2]*string{{str(selection.Service), str(service)}}, stat}
-	for i := 0; i < len(labels); i += 2 {
-		m.dimensions = append(m.dimensions, [2]*string{str(labels[i]), str(labels[i+1])})
+	for pair := range slices.Chunk(labels, 2) {
+		m.dimensions = append(m.dimensions, [2]*string{str(pair[0]), str(pair[1])})
 	}
 	return m
 }

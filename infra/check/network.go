@@ -37,9 +37,9 @@ func (r *report) network(target string) {
 	if nat != 6 {
 		r.fault("Vpc", "%d routes to the NAT gateway, want 6: of management and jobs", nat)
 	}
-	all := ""
+	var all strings.Builder
 	for _, e := range r.t.Of("AWS::EC2::VPCEndpoint") {
-		all += text(e.At("ServiceName")) + text(e.At("VpcEndpointType")) + "\n"
+		all.WriteString(text(e.At("ServiceName")) + text(e.At("VpcEndpointType")) + "\n")
 		if e.At("VpcEndpointType") == "Interface" {
 			r.is(e, true, "PrivateDnsEnabled")
 		}
@@ -49,7 +49,7 @@ func (r *report) network(target string) {
 		want = append(want, ".elasticbeanstalk\"", ".elasticbeanstalk-health", ".cloudformation\"")
 	}
 	for _, w := range want {
-		if !strings.Contains(all, w) {
+		if !strings.Contains(all.String(), w) {
 			r.fault("endpoints", "none for %s", w)
 		}
 	}

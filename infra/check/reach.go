@@ -26,8 +26,11 @@ func (r *report) reach(port int) {
 		from, to string
 		port     int
 	}{
-		{"Balancer", "Receiver", port}, {"Balancer", "Management", port},
-		{"Worker", "Database", database}, {"Management", "Database", database}, {"Jobs", "Database", database},
+		{"Balancer", "Receiver", port},
+		{"Balancer", "Management", port},
+		{"Worker", "Database", database},
+		{"Management", "Database", database},
+		{"Jobs", "Database", database},
 	} {
 		r.connects("AWS::EC2::SecurityGroupEgress", "DestinationSecurityGroupId", c.from, c.to, c.port)
 		r.connects("AWS::EC2::SecurityGroupIngress", "SourceSecurityGroupId", c.to, c.from, c.port)

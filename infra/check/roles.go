@@ -118,7 +118,7 @@ func (r *report) roles(target string) {
 }
 
 // wild are the actions that know no resource, so that nothing but "*" can be said, with why each is there.
-var wild = map[string]string{
+var wild = map[string]string{ //nolint:gosec // G101: an action's name
 	"ecr:GetAuthorizationToken": "logging in to the registry is by account; pulling is by repository",
 }
 
