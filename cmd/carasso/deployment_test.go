@@ -134,8 +134,8 @@ func TestDeployedQueueAndTable(t *testing.T) {
 		if err := json.Unmarshal(r.Properties, &p); err != nil {
 			continue // of another shape: neither
 		}
-		switch {
-		case r.Type == "AWS::SQS::Queue":
+		switch r.Type {
+		case "AWS::SQS::Queue":
 			have := fmt.Sprint(time.Duration(p.MessageRetentionPeriod)*time.Second, p.MaximumMessageSize)
 			if want := fmt.Sprint(names.Retention, names.MaxMessageBytes); have != want {
 				t.Errorf("%s: retention and size %s, want %s", id, have, want)
@@ -146,7 +146,7 @@ func TestDeployedQueueAndTable(t *testing.T) {
 			if strings.HasPrefix(id, "Envelopes") && p.RedrivePolicy.MaxReceiveCount != names.MaxReceive {
 				t.Errorf("%s: dead after %d, want %d", id, p.RedrivePolicy.MaxReceiveCount, names.MaxReceive)
 			}
-		case r.Type == "AWS::DynamoDB::Table":
+		case "AWS::DynamoDB::Table":
 			if len(p.KeySchema) != 1 || p.KeySchema[0].AttributeName != awsclient.TableKey || p.TimeToLiveSpecification.AttributeName != awsclient.TableTTL {
 				t.Errorf("%s: %+v", id, p)
 			}

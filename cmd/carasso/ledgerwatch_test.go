@@ -15,7 +15,7 @@ import (
 func TestLedgerWatchLeavesTheLastHourOut(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 30, 15, 20, 0, 0, time.UTC)
-	w := &ledgerWatch{missing: prometheus.NewGauge(prometheus.GaugeOpts{Name: "x"}), read: func(_ context.Context, from, to time.Time) (ledger.Report, error) {
+	w := &ledgerWatch{missing: prometheus.NewGauge(prometheus.GaugeOpts{Name: "x", Help: "x"}), read: func(_ context.Context, from, to time.Time) (ledger.Report, error) {
 		if want := time.Date(2026, 11, 30, 14, 0, 0, 0, time.UTC); !to.Equal(want) || to.Sub(from) != 24*time.Hour {
 			t.Errorf("read from %v to %v", from, to)
 		}

@@ -85,10 +85,10 @@ func find(lines []line, name, label, value string) any {
 func TestEmit(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "carasso_receiver_requests_total"}, []string{"code"})
-	flying := prometheus.NewGauge(prometheus.GaugeOpts{Name: "carasso_receiver_in_flight_bytes"})
-	took := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "carasso_receiver_accept_seconds", Buckets: []float64{1, 2, 4}})
-	other := prometheus.NewCounter(prometheus.CounterOpts{Name: "not_selected_total"})
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "carasso_receiver_requests_total", Help: "x"}, []string{"code"})
+	flying := prometheus.NewGauge(prometheus.GaugeOpts{Name: "carasso_receiver_in_flight_bytes", Help: "x"})
+	took := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "carasso_receiver_accept_seconds", Help: "x", Buckets: []float64{1, 2, 4}})
+	other := prometheus.NewCounter(prometheus.CounterOpts{Name: "not_selected_total", Help: "x"})
 	reg.MustRegister(requests, flying, took, other)
 	var out bytes.Buffer
 	e := New("receiver", reg, &out, slog.New(slog.DiscardHandler))
@@ -137,7 +137,7 @@ func TestEmit(t *testing.T) {
 func TestEmitSums(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	errs := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "carasso_worker_errors_total"}, []string{"operation"})
+	errs := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "carasso_worker_errors_total", Help: "x"}, []string{"operation"})
 	reg.MustRegister(errs)
 	var out bytes.Buffer
 	e := New("worker", reg, &out, slog.New(slog.DiscardHandler))

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/carasso/carasso/mapdata/learn"
 )
 
@@ -50,6 +52,15 @@ func seedSpeeds(b *testing.B, db *DB, rows int) time.Time {
 	return start
 }
 
+func andorra(tb testing.TB) *time.Location {
+	tb.Helper()
+	zone, err := time.LoadLocation("Europe/Andorra")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return zone
+}
+
 // BenchmarkSpeedCells asks for trends of 100,000 rows, or of CARASSO_TREND_ROWS.
 func BenchmarkSpeedCells(b *testing.B) {
 	rows := 100_000
@@ -73,6 +84,9 @@ func BenchmarkSpeedCells(b *testing.B) {
 		{"town/week by hour", learn.CellQuery{Grouping: learn.Grouping{From: end.Add(-7 * day), To: end, By: learn.BySteps, Step: learn.Hours}, Ranges: town}},
 		{"all/month by day", learn.CellQuery{Grouping: learn.Grouping{From: start, To: end, By: learn.BySteps, Step: learn.Days}, Ranges: all}},
 		{"all/month whole", learn.CellQuery{Grouping: learn.Grouping{From: start, To: end}, Ranges: all}},
+		{"all/month by day of Andorra", learn.CellQuery{Grouping: learn.Grouping{From: start, To: end, By: learn.BySteps, Step: learn.Days, Zone: andorra(b)}, Ranges: all}},
+		{"all/month by week of Andorra", learn.CellQuery{Grouping: learn.Grouping{From: start, To: end, By: learn.BySteps, Step: learn.Weeks, Zone: andorra(b)}, Ranges: all}},
+		{"all/month by weekday of Andorra", learn.CellQuery{Grouping: learn.Grouping{From: start, To: end, By: learn.ByWeekday, Zone: andorra(b)}, Ranges: all}},
 		{"all/month by hour of day", learn.CellQuery{Grouping: learn.Grouping{From: start, To: end, By: learn.ByHour}, Ranges: all}},
 		{"town/day by 5min", learn.CellQuery{Grouping: learn.Grouping{From: end.Add(-day), To: end, By: learn.BySteps, Step: learn.FiveMinutes}, Ranges: town}},
 		{"town/month by day", learn.CellQuery{Grouping: learn.Grouping{From: start, To: end, By: learn.BySteps, Step: learn.Days}, Ranges: town}},
@@ -96,4 +110,32 @@ func BenchmarkSpeedCells(b *testing.B) {
 			b.ReportMetric(float64(cells), "cells")
 		})
 	}
+}
+
+// BenchmarkMoment asks for five minutes of a day in which 6,000 segments of 400 tiles were driven on in each five: all of them, by the
+// ranges of an area's tiles, every other one of which neighbours no other.
+func BenchmarkMoment(b *testing.B) {
+	db := openTest(b)
+	ctx := context.WithoutCancel(b.Context())
+	start := db.now().UTC().Truncate(day).Add(-day)
+	if _, err := db.pool.Exec(ctx, `INSERT INTO segment_speed SELECT $1::timestamptz + i * interval '5 min', ((1000 + e % 400)::bigint << 25) + (e / 400),
+		40, 40 * 1300, (e * 7919 + i)::bigint * 104729, (e + i * 31)::bigint * 15485863, '\x1205130814061502160117011901'
+		FROM generate_series(0, 287) i, generate_series(0, 5999) e; ANALYZE segment_speed`, pgx.QueryExecModeSimpleProtocol, start); err != nil {
+		b.Fatal(err)
+	}
+	var ranges [][2]uint64
+	for t := uint64(1000); t < 1400; t += 2 {
+		ranges = append(ranges, [2]uint64{t << 25, (t + 1) << 25}, [2]uint64{(t + 1) << 25, (t+1)<<25 + 1<<24})
+	}
+	cells, at := 0, 0
+	for b.Loop() {
+		cells = 0
+		at = (at + 7) % 288
+		from := start.Add(time.Duration(at) * learn.Bucket)
+		q := learn.CellQuery{Grouping: learn.Grouping{From: from, To: from.Add(learn.Bucket)}, Ranges: ranges}
+		if err := db.SpeedCells(b.Context(), q, func(*learn.SpeedCell) error { cells++; return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(cells), "cells")
 }

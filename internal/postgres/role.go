@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -44,7 +43,7 @@ func PrepareRole(ctx context.Context, c Config, role string) (err error) {
 		"GRANT CREATE, USAGE ON SCHEMA public TO "+name)
 	for _, s := range statements {
 		if _, err := conn.Exec(ctx, s); err != nil {
-			return wrap(fmt.Sprintf("prepare the services' role %s", role), err)
+			return wrap("prepare the services' role "+role, err)
 		}
 	}
 	return nil

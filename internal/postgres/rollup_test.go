@@ -41,6 +41,39 @@ func TestDaysAddedUp(t *testing.T) {
 			}
 		}
 	}
+	// Days of other time zones: the same sums, of vehicles a lower bound.
+	checkZones := func(when string) {
+		t.Helper()
+		for _, name := range []string{"Europe/Andorra", "America/Los_Angeles", "Asia/Kathmandu", "Pacific/Kiritimati"} {
+			zone, err := time.LoadLocation(name)
+			must(t, err)
+			for by, g := range map[string]learn.Grouping{
+				"day": {By: learn.BySteps, Step: learn.Days}, "week": {By: learn.BySteps, Step: learn.Weeks}, "weekday": {By: learn.ByWeekday},
+				"part": {By: learn.BySteps, Step: learn.Days, From: start.Add(90 * time.Minute), To: start.Add(70 * time.Hour)},
+			} {
+				if g.Zone = zone; g.From.IsZero() {
+					g.From, g.To = start, start.Add(4*day)
+				}
+				q := learn.CellQuery{Grouping: g, Ranges: [][2]uint64{{1 << 25, 8 << 25}}, Sorted: by == "week"}
+				var got []learn.SpeedCell
+				must(t, db.SpeedCells(ctx, q, func(c *learn.SpeedCell) error {
+					got = append(got, *c)
+					return nil
+				}))
+				slices.SortFunc(got, compareCells)
+				want := cellOracle(rows, &q)
+				for i := range min(len(want), len(got)) {
+					if got[i].AtLeast > want[i].AtLeast || got[i].AtLeast == 0 {
+						t.Errorf("%s by %s, %s: %d vehicles at least, of %d", name, by, when, got[i].AtLeast, want[i].AtLeast)
+					}
+					got[i].AtLeast = want[i].AtLeast
+				}
+				if d := gocmp.Diff(want, got); d != "" {
+					t.Errorf("%s by %s, %s: %s", name, by, when, d)
+				}
+			}
+		}
+	}
 	addUp := func() {
 		t.Helper()
 		if _, err := db.AddUpDays(ctx); err != nil {
@@ -56,12 +89,21 @@ func TestDaysAddedUp(t *testing.T) {
 		t.Errorf("%d days added up, want the three that are over", n)
 	}
 	check("added up")
+	checkZones("added up")
 	rows = append(rows, driven(t, db, r, start, 4*288, edges)...)
 	if _, _, err := db.FoldAll(ctx); err != nil {
 		t.Fatal(err)
 	}
 	addUp()
 	check("added up again")
+	checkZones("added up again")
+	rows = append(rows, driven(t, db, r, start, 4*288, edges)...)
+	addUp()
+	checkZones("with what is not folded")
+	if _, _, err := db.FoldAll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	addUp()
 	before := count(t, db, "SELECT sum(n) FROM speed_day")
 	addUp()
 	if after := count(t, db, "SELECT sum(n) FROM speed_day"); after != before {

@@ -29,10 +29,10 @@ func TestProtectsWhileBusy(t *testing.T) {
 			t.Errorf("protected for %d minutes", body.ExpiresInMinutes)
 		}
 		if asked.Add(1) == 1 {
-			io.WriteString(w, `{"failure":{"Arn":"a","Reason":"DEPLOYMENT_BLOCKED"}}`)
+			_, _ = io.WriteString(w, `{"failure":{"Arn":"a","Reason":"DEPLOYMENT_BLOCKED"}}`)
 			return
 		}
-		io.WriteString(w, `{"protection":{"ProtectionEnabled":true}}`)
+		_, _ = io.WriteString(w, `{"protection":{"ProtectionEnabled":true}}`)
 		states <- body.ProtectionEnabled
 	}))
 	defer agent.Close()

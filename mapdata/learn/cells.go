@@ -131,6 +131,15 @@ var ErrTooMuch = errors.New("the answer would be too large")
 
 // MergeConcatenated adds encoded histograms, one after the other in src.
 func (b *SpeedBins) MergeConcatenated(src []byte) error {
+	return eachBin(src, func(bin int, n uint64) { b[bin] = saturate(uint64(b[bin]) + n) })
+}
+
+// TakeConcatenated takes encoded histograms, one after the other in src, away; no bin gets below 0.
+func (b *SpeedBins) TakeConcatenated(src []byte) error {
+	return eachBin(src, func(bin int, n uint64) { b[bin] -= uint32(min(n, uint64(b[bin]))) })
+}
+
+func eachBin(src []byte, f func(bin int, n uint64)) error {
 	for pos := 0; pos < len(src); {
 		bin := int(src[pos])
 		if bin >= SpeedBinCount {
@@ -142,7 +151,7 @@ func (b *SpeedBins) MergeConcatenated(src []byte) error {
 			return fmt.Errorf("%w: count at byte %d", ErrBins, pos)
 		}
 		pos += n
-		b[bin] = saturate(uint64(b[bin]) + c)
+		f(bin, c)
 	}
 	return nil
 }

@@ -49,11 +49,38 @@ func (c *Clock) slow(ms int64) int64 {
 	}
 }
 
-// ByDay reports whether whole UTC days suffice to sort: no group begins or ends within one.
+// ByDay reports whether groups are made of days: of UTC, or of the grouping's time zone.
 func (g *Grouping) ByDay() bool {
-	if g.By == WholeRange {
-		return true
+	return g.By == WholeRange || g.By == ByWeekday || g.By == BySteps && (g.Step == Days || g.Step == Weeks || g.Step == CalendarMonths)
+}
+
+// DayPart is how a UTC day falls into two groups: all of it is the group Key's but for the five minutes that start in [From, To), ms since
+// the epoch, which lie at its start or its end and are no more than half of it. They are none if the day lies within a group.
+type DayPart struct {
+	Key      int64
+	From, To int64
+}
+
+// Part tells how a UTC day, ms since the epoch, falls into groups. ok is false if it does into more than two.
+func (c *Clock) Part(dayMS int64) (p DayPart, ok bool) {
+	const quarter = int64(15 * time.Minute / time.Millisecond)
+	end := dayMS + DayMS
+	first, last := c.Key(dayMS), c.Key(end-quarter)
+	cut := end
+	for at := dayMS; at < end; at += quarter {
+		switch k := c.Key(at); {
+		case k == last && cut == end && k != first:
+			cut = at
+		case cut == end && k != first, cut < end && k != last:
+			return p, false
+		}
 	}
-	utc := g.Zone == nil || g.Zone == time.UTC || g.Zone.String() == "UTC"
-	return utc && (g.By == ByWeekday || g.By == BySteps && (g.Step == Days || g.Step == Weeks || g.Step == CalendarMonths))
+	switch {
+	case cut == end:
+		return DayPart{Key: first}, true
+	case cut-dayMS <= end-cut:
+		return DayPart{Key: last, From: dayMS, To: cut}, true
+	default:
+		return DayPart{Key: first, From: cut, To: end}, true
+	}
 }

@@ -30,6 +30,8 @@ export async function run(t) {
     const doc = await answers.at(-1);
     assert.equal(await page.locator('[data-groups]').getAttribute('data-groups'), String(doc.groups.length));
     assert.equal(await page.locator('[data-withheld]').getAttribute('data-withheld'), String(doc.suppressed_count), 'withheld groups are told');
+    const ends = await page.locator('[data-withheld] time').allTextContents();
+    assert.ok(ends.slice(0, 2).every((end) => /[A-Za-z]/.test(end)), `a day's period names both days: ${ends}`);
     const newest = doc.groups.at(-1);
     const shown = await cells(rows.first());
     const kmh = (v) => (v === null || v === undefined ? '–' : String(Math.round(v)));

@@ -33,16 +33,24 @@ export function limit(value) {
 
 export const time = (t) => clock.format(new Date(t));
 
+const isToday = (d) => d.toDateString() === new Date().toDateString();
+
 /** A moment, short when it is of today. */
 export function moment(t) {
   const d = new Date(t);
-  return (d.toDateString() === new Date().toDateString() ? clockSeconds : dayAndClock).format(d);
+  return (isToday(d) ? clockSeconds : dayAndClock).format(d);
 }
 
 /** A moment to the minute, such as where a step of time begins. */
 export function minute(t) {
   const d = new Date(t);
-  return (d.toDateString() === new Date().toDateString() ? clock : dayAndClock).format(d);
+  return (isToday(d) ? clock : dayAndClock).format(d);
+}
+
+/** A span of time to the minute: of today only if both ends are, so that neither is taken for the other's day. */
+export function span(from, to) {
+  const form = (t) => ([from, to].every((x) => isToday(new Date(x))) ? clock : dayAndClock).format(new Date(t));
+  return [when(from, form), ' to ', when(to, form)];
 }
 
 /** The day of a moment. */

@@ -3,7 +3,7 @@
 import { download, get, query, token } from '../../core/api.js';
 import { ready } from '../../core/charts.js';
 import { h, say, stylesheet } from '../../core/dom.js';
-import { count, minute, when } from '../../core/format.js';
+import { count, span } from '../../core/format.js';
 import { icon } from '../../core/icons.js';
 import { empty, loading, signIn, trouble } from '../../core/states.js';
 import { table } from '../../core/table.js';
@@ -113,8 +113,8 @@ export async function mount(root, { params, setParams, signal, announce }) {
   function about(groups) {
     const { from, to } = rangeOf(state);
     const withheld = doc.suppressed_count ?? 0;
-    return h('p', { class: 'muted small', data: { withheld: String(withheld) } }, when(from, minute), ' to ', when(to, minute), measure().area ? ` · ${areaWords(state.area)}` : '',
-      doc.compare ? [' · dashed: ', when(doc.compare.from, minute), ' to ', when(doc.compare.to, minute)] : '',
+    return h('p', { class: 'muted small', data: { withheld: String(withheld) } }, span(from, to), measure().area ? ` · ${areaWords(state.area)}` : '',
+      doc.compare ? [' · dashed: ', span(doc.compare.from, doc.compare.to)] : '',
       withheld ? ` · ${count(withheld)} of ${count(Math.max(groups.length, withheld))} groups are withheld: fewer than ${doc.k} cars` : '');
   }
 
