@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carasso/carasso/internal/emf/selection"
 	"github.com/carasso/carasso/internal/pgserver"
 )
 
@@ -48,6 +49,7 @@ func newAWSStack(t *testing.T) *awsStack {
 		"CARASSO_DATABASE_URL=" + s.pg.URL(databaseName),
 		"CARASSO_MASTER_KEY=" + base64.StdEncoding.EncodeToString(master),
 		"CARASSO_JWT_KEYS=" + filepath.Join(keysDir(s.data), "jwt.pub"),
+		"CARASSO_METRICS=emf",
 	}
 	output(t, s.env, "token", "--role", "operator") // makes the keys
 	name := "e2e-" + strings.ToLower(rand.Text()[:10])
@@ -115,6 +117,11 @@ func TestAWSStack(t *testing.T) {
 	s.everyJob()
 	if out := f.out.String(); strings.Contains(out, "rejected for good: 5") {
 		t.Errorf("the receiver depended on the database:\n%s", out)
+	}
+	for p, metric := range map[*process]string{s.receiver: "carasso_receiver_requests_total", s.workers[1]: "carasso_worker_flush_seconds"} {
+		if out := p.out.String(); !strings.Contains(out, `"Namespace":"`+selection.Namespace+`"`) || !strings.Contains(out, `"`+metric+`":`) {
+			t.Errorf("%s told CloudWatch nothing of %s in minutes", p.name, metric)
+		}
 	}
 	s.workers[1].terminate(time.Minute)
 	s.receiver.terminate(time.Minute)
