@@ -14,10 +14,7 @@ export async function run(t) {
   if (!t.expected.admin) return;
   const api = async (path) => (await fetch(t.url + path, { headers: { Authorization: `Bearer ${t.expected.admin}` } })).json();
   const visit = async (options, hash) => {
-    const page = await t.visit(options, '', { signedIn: false });
-    await page.evaluate((token) => sessionStorage.setItem('carasso-token', token), t.expected.admin);
-    await page.goto(`${t.url}/${hash}`);
-    await page.reload();
+    const page = await t.visit(options, hash, { as: t.expected.admin });
     await mounted(page, 'audit');
     return page;
   };
