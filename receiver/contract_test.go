@@ -123,9 +123,9 @@ func TestRefusals(t *testing.T) {
 		{"broken JSON", func(*testing.T) []byte { return []byte(`{"batch_id":`) }, 400, "invalid-batch", ""},
 		{"no batch id", func(t *testing.T) []byte { return f.body(t, `"batch_id"`, `"other"`) }, 400, "invalid-batch", "/batch_id"},
 		{"batch id of another version", func(t *testing.T) []byte {
-			b := f.body(t, "", "")
-			b[bytes.Index(b, []byte("-7"))+1] = '4'
-			return b
+			b := newBatch(t, 1)
+			b.ID[6] = b.ID[6]&0x0f | 0x40
+			return telemetry.AppendJSON(nil, b)
 		}, 400, "invalid-batch", "/batch_id"},
 		{"no samples", func(*testing.T) []byte {
 			return []byte(`{"batch_id":"` + newBatch(t, 1).ID.String() + `","samples":[]}`)

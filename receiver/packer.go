@@ -47,7 +47,8 @@ type packer struct {
 	sealed sync.WaitGroup // envelopes without outcome
 
 	pending  atomic.Int64 // the same as a number
-	lastSeal atomic.Int64 // ns since the epoch
+	started  time.Time
+	lastSeal atomic.Int64 // ns since started, whatever is done to the clock
 	stopIdle context.CancelFunc
 	abort    context.CancelFunc // gives up what is being sent
 	stopOnce sync.Once
@@ -65,14 +66,13 @@ type shard struct {
 func newPacker(cfg Config, deps Deps, id telemetry.ReceiverID, m *metrics) *packer {
 	p := &packer{
 		cfg: cfg, queue: deps.Queue, seq: newSequencer(id), ratio: newRatio(), metrics: m,
-		log: deps.Logger, now: deps.Clock, shards: make([]shard, cfg.Shards),
+		log: deps.Logger, now: deps.Clock, started: time.Now(), shards: make([]shard, cfg.Shards),
 		ready: make(chan *envelope, cfg.MaxBytesInFlight/requestBytes+int64(cfg.Shards)+2),
 	}
 	p.writers = make(chan *telemetry.EnvelopeWriter, min(runtime.GOMAXPROCS(0), cfg.Sends))
 	for range cap(p.writers) {
 		p.writers <- new(telemetry.EnvelopeWriter)
 	}
-	p.lastSeal.Store(p.now().UnixNano())
 	sending, abort := context.WithCancel(context.Background())
 	idle, stopIdle := context.WithCancel(context.Background())
 	p.abort, p.stopIdle = abort, stopIdle
@@ -148,7 +148,7 @@ func (p *packer) submit(e *envelope) {
 	p.sealed.Add(1)
 	p.pending.Add(1)
 	e.sealedAt = time.Now()
-	p.lastSeal.Store(p.now().UnixNano())
+	p.lastSeal.Store(int64(time.Since(p.started)))
 	p.ready <- e
 }
 
@@ -215,7 +215,7 @@ func (p *packer) closeWhenIdle(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		idle := p.now().UnixNano()-p.lastSeal.Load() >= int64(p.cfg.CloseAfter)
+		idle := int64(time.Since(p.started))-p.lastSeal.Load() >= int64(p.cfg.CloseAfter)
 		if idle && p.pending.Load() == 0 && p.seq.news() && ctx.Err() == nil {
 			p.submit(&envelope{done: make(chan struct{})})
 		}

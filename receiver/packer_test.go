@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -247,6 +248,20 @@ func TestIdleReceiverConfirms(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		es := f.queue.envelopes(t)
 		if len(es) != 2 || es[1].Batches != 0 || es[1].ConfirmedThrough != 1 || es[1].Seq != 2 || es[1].TotalBatches != 1 {
+			t.Errorf("%d envelopes, the last %+v", len(es), es[len(es)-1].Header)
+		}
+	})
+}
+
+// Who reads the ledger must not wait for the confirmation until a clock that was set back has caught up.
+func TestIdleReceiverConfirmsWhenTheClockIsSetBack(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, f *fixture) {
+		var back atomic.Int64
+		f.rc.packer.now = func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
+		f.post(t, request{token: f.vehicleToken(t, car), body: f.body(t, "", "")})
+		back.Store(int64(time.Hour))
+		time.Sleep(10 * time.Second)
+		if es := f.queue.envelopes(t); len(es) != 2 || es[1].ConfirmedThrough != 1 {
 			t.Errorf("%d envelopes, the last %+v", len(es), es[len(es)-1].Header)
 		}
 	})

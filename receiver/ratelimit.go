@@ -52,6 +52,9 @@ func (l *limiter) allow(vehicle string, now time.Time) (wait time.Duration, ok b
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	full, known := s.full[h]
+	if full > ns+int64(l.slack) {
+		full = ns // no bucket gets that far ahead: the clock was set back since
+	}
 	next := max(full, ns) + int64(l.interval)
 	if wait := next - ns - int64(l.slack); wait > 0 {
 		return time.Duration(wait), false

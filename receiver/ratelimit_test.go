@@ -50,3 +50,27 @@ func TestLimiterMemoryIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// A vehicle that sent before the clock was set back must not be refused until the clock has caught up.
+func TestLimiterAfterTheClockIsSetBack(t *testing.T) {
+	l := newLimiter(2, 30, 1<<10)
+	now := time.Unix(100_000, 0)
+	if _, ok := l.allow("car", now); !ok {
+		t.Fatal("the first batch is refused")
+	}
+	now = now.Add(-time.Hour)
+	allowed := 0
+	for range 60 {
+		wait, ok := l.allow("car", now)
+		if ok {
+			allowed++
+		}
+		if wait > 500*time.Millisecond {
+			t.Fatalf("told to wait %v", wait)
+		}
+		now = now.Add(500 * time.Millisecond)
+	}
+	if allowed < 59 {
+		t.Errorf("%d of 60 batches allowed at the permitted rate", allowed)
+	}
+}
