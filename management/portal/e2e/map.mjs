@@ -205,6 +205,38 @@ export async function run(t) {
       const seen = await unique(page, 'past', 'edge', 'kmh');
       for (const [edge, kmh] of seen) assert.equal(kmh, doc.features.find((f) => f.id === edge).properties.mean_kmh, `speed of ${edge} then`);
     }
+    const few = doc.suppressed_count;
+    const note = () => page.locator('.past .note').textContent();
+    await page.waitForFunction(() => !document.querySelector('.past .note').hidden);
+    if (few) assert.match(await note(), new RegExp(`^${few.toLocaleString('en')} stretch(es)? with fewer than ${doc.k} cars then`), 'what is missing is not told');
+    assert.match(await note(), /Hazards are those of now/);
+    await accessible(page, 'the past');
+    await t.picture(page, 'past');
+
+    // Back and forth, and a little aside, asks nothing anew.
+    let requests = 0;
+    page.on('request', (r) => { if (r.url().includes('/v1/segments?')) requests++; });
+    const earlier = page.waitForResponse((r) => r.url().includes('/v1/segments?'));
+    await page.keyboard.press('ArrowLeft');
+    await earlier;
+    await page.keyboard.press('ArrowRight');
+    await page.waitForTimeout(600);
+    await page.evaluate(() => new Promise((done) => { window.carassoMap.once('idle', done); window.carassoMap.panBy([40, 20], { duration: 0 }); }));
+    await page.waitForTimeout(600);
+    assert.equal(requests, 1, 'what was there already is asked for again');
+    await page.click('#past-live');
+    await settled(page);
+  });
+
+  await t.step('an answer that broke off says so', async () => {
+    await page.route('**/v1/segments?*', async (r) => {
+      const res = await r.fetch();
+      await r.fulfill({ json: { ...await res.json(), next_cursor: '7' } });
+    });
+    await page.focus('#past-slider');
+    for (let i = 0; i < 5; i++) await page.keyboard.press('ArrowLeft');
+    await page.getByText('zoom in for the others').waitFor();
+    await page.unroute('**/v1/segments?*');
     await page.click('#past-live');
     await settled(page);
   });

@@ -202,6 +202,17 @@ export async function startCanvas(el, { shown, at, ui, signal }) {
     zoomedOut: () => map.getZoom() < sources[MODES[shown.mode].source].minzoom,
     speedsInView: () => once([shown.past ? 'past' : 'speeds'], (f) => f.properties.edge),
     hazardsInView: () => once(['hazards'], (f) => f.properties.id),
+    /** What is in view and a margin on each side (a share of it), and whether that is all of the view. */
+    around(margin, most = 0.6) {
+      const b = map.getBounds();
+      const seen = this.box(most);
+      const clip = (v, lo, hi) => Math.min(hi, Math.max(lo, v));
+      const [w, h] = [seen[2] - seen[0], seen[3] - seen[1]];
+      const dx = Math.max(0, Math.min(margin * w, (most - w) / 2));
+      const dy = Math.max(0, Math.min(margin * h, (most * 0.6 - h) / 2));
+      const box = [clip(seen[0] - dx, bounds[0], seen[0]), clip(seen[1] - dy, bounds[1], seen[1]), clip(seen[2] + dx, seen[2], bounds[2]), clip(seen[3] + dy, seen[3], bounds[3])];
+      return { box, whole: seen[0] <= Math.max(b.getWest(), bounds[0]) && seen[1] <= Math.max(b.getSouth(), bounds[1]) && seen[2] >= Math.min(b.getEast(), bounds[2]) && seen[3] >= Math.min(b.getNorth(), bounds[3]) };
+    },
     /** What is in view and on the map, as west, south, east, north; at most so many degrees wide and high. */
     box(most = 0.6) {
       const b = map.getBounds();
