@@ -15,24 +15,32 @@ const maxLat = 85.0511
 // ErrGeometry is wrapped by every error about a geometry that is no area.
 var ErrGeometry = errors.New("not an area")
 
+// geometry is a GeoJSON object: a geometry, or a feature around one.
+type geometry struct {
+	Type        string          `json:"type"`
+	Coordinates json.RawMessage `json:"coordinates"`
+	Geometry    json.RawMessage `json:"geometry"`
+}
+
 // Parse reads a Polygon or MultiPolygon of GeoJSON (RFC 7946), or a Feature with one, of at most maxVertices
 // positions. Altitudes are ignored. The error says what is wrong with which position, and wraps ErrGeometry.
 func Parse(doc []byte, maxVertices int) (Region, error) {
-	var g struct {
-		Type        string          `json:"type"`
-		Coordinates json.RawMessage `json:"coordinates"`
-		Geometry    json.RawMessage `json:"geometry"`
-	}
+	var g geometry
 	if err := json.Unmarshal(doc, &g); err != nil {
 		return Region{}, fmt.Errorf("%w: it is no JSON object of GeoJSON", ErrGeometry)
 	}
-	var polygons [][][][]float64
-	switch g.Type {
-	case "Feature":
-		if len(g.Geometry) == 0 || len(g.Geometry) >= len(doc) {
+	if g.Type == "Feature" {
+		if len(g.Geometry) == 0 {
 			return Region{}, fmt.Errorf("%w: the feature has no geometry", ErrGeometry)
 		}
-		return Parse(g.Geometry, maxVertices)
+		inner := g.Geometry
+		g = geometry{}
+		if err := json.Unmarshal(inner, &g); err != nil {
+			return Region{}, fmt.Errorf("%w: the feature's geometry is no JSON object", ErrGeometry)
+		}
+	}
+	var polygons [][][][]float64
+	switch g.Type {
 	case "Polygon":
 		polygons = make([][][][]float64, 1)
 		if err := json.Unmarshal(g.Coordinates, &polygons[0]); err != nil {
