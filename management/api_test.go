@@ -76,9 +76,12 @@ func TestParametersAreCheckedByName(t *testing.T) {
 	b := newBench(t, nil)
 	token := b.token(t, credential.Operator)
 	for path, names := range map[string][]string{
-		"/v1/ledger?from=yesterday":                                      {"from", "RFC 3339"},
-		"/v1/ledger?from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z":   {"from", "earlier"},
-		"/v1/ledger?from=2026-01-01T00:00:00Z&to=2026-11-01T00:00:00Z":   {"from", "31 days"},
+		"/v1/ledger?from=yesterday":                                    {"from", "RFC 3339"},
+		"/v1/ledger?from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z": {"from", "earlier"},
+		"/v1/ledger?from=2026-01-01T00:00:00Z&to=2026-11-01T00:00:00Z": {"from", "31 days"},
+		"/v1/ledger?from=4000000000000000&to=4000000001000000":         {"to", "up to the year"},
+		"/v1/ledger?from=-4000000001000000&to=-4000000000000000":       {"to", "RFC 3339"},
+		"/v1/ledger?to=9999-12-31T23:59:59-23:59":                      {"to", "up to the year"},
 		"/v1/ledger?by=day":                                              {"by", "hour, receiver"},
 		"/v1/ledger?claims=yes":                                          {"claims", "true or false"},
 		"/v1/ledger?form=2026-01-01T00:00:00Z":                           {"form", "from, to"},

@@ -20,6 +20,9 @@ import (
 // maxLat is the edge of the Web Mercator square, in degrees.
 const maxLat = 85.0511
 
+// maxYear is the last of which times are taken: some room is left before what answers and the database can write.
+const maxYear = 9000
+
 // params reads a request's query parameters and keeps the first thing that is wrong, as a
 // problem that names the parameter, what was expected and an example.
 type params struct {
@@ -111,16 +114,18 @@ func (p *params) instant(name string, fallback time.Time) time.Time {
 	if !ok {
 		return fallback
 	}
-	if ms, err := strconv.ParseInt(v, 10, 64); err == nil && ms > -1<<52 && ms < 1<<52 {
-		return time.UnixMilli(ms).UTC()
+	var t time.Time
+	ms, err := strconv.ParseInt(v, 10, 64)
+	if err == nil {
+		t = time.UnixMilli(ms)
+	} else { // a plus sign that was not encoded arrives as a space
+		t, err = time.Parse(time.RFC3339Nano, strings.ReplaceAll(v, " ", "+"))
 	}
-	// A plus sign that was not encoded arrives as a space.
-	t, err := time.Parse(time.RFC3339Nano, strings.ReplaceAll(v, " ", "+"))
-	if err != nil || t.Year() < 1970 || t.Year() > 9999 {
-		p.fail(name, "is "+quote(v), "RFC 3339 such as 2026-11-23T17:00:00Z, or ms since 1970-01-01 such as 1795453200000")
+	if t = t.UTC(); err != nil || t.Year() < 1970 || t.Year() > maxYear {
+		p.fail(name, "is "+quote(v), "RFC 3339 such as 2026-11-23T17:00:00Z, or ms since 1970-01-01 such as 1795453200000, up to the year "+strconv.Itoa(maxYear))
 		return fallback
 	}
-	return t.UTC()
+	return t
 }
 
 // period reads from and to, a half-open range of at most longest. It defaults to the
