@@ -108,6 +108,8 @@ func (d *data) buckets() {
 		ServerAccessLogsBucket: d.logs, ServerAccessLogsPrefix: str("tiles/"),
 		LifecycleRules: &[]*awss3.LifecycleRule{&uploads}, // the orphans job knows which tiles are old; age does not
 	})
+	output(d.stack, "Bucket", d.raw.BucketName(), str("Archive and map"))
+	output(d.stack, "TileBucket", d.tiles.BucketName(), str("Tiles and releases"))
 }
 
 // liveStore is the table of pointers, day keys, vehicles' status and use; internal/awsclient has its attributes.

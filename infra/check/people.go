@@ -8,7 +8,7 @@ func (r *report) people() {
 	for _, o := range r.t.Of(Output) {
 		outputs[o.ID] = true
 	}
-	for _, name := range []string{"NameServers", "Repository", "MigrationTask", "MigrationSubnets", "MigrationGroup", "CarsAddress", "PortalAddress", "TilesAddress"} {
+	for _, name := range []string{"NameServers", "Repository", "MigrationTask", "MigrationSubnets", "MigrationGroup", "CarsAddress", "PortalAddress", "TilesAddress", "Bucket", "TileBucket"} {
 		if !outputs[name] {
 			r.fault(name, "there is no such output")
 		}
