@@ -34,7 +34,7 @@ func newAccount(t *testing.T, env ...string) account {
 	dir := t.TempDir()
 	a := account{dir: dir, log: filepath.Join(dir, "log")}
 	for _, name := range []string{"cdk", "aws", "docker", "go"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(fake), 0o755); err != nil { //nolint:gosec // G306: a program
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(fake), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
