@@ -258,3 +258,13 @@ func turnDeg(a, b uint16) int {
 	}
 	return d / 100
 }
+
+// shape is an arc's points, in the direction of travel.
+func (n *Network) shape(i int32) []geo.Point {
+	a := &n.arcs[i]
+	out := make([]geo.Point, 0, a.pieces+1)
+	for _, p := range n.points[a.point : a.point+a.pieces+1] {
+		out = append(out, geo.Point{LatE7: p.lat, LonE7: p.lon})
+	}
+	return out
+}

@@ -49,7 +49,7 @@ func (s *Simulation) sample(c *car, ms int64, brakeMPS2 float32) {
 		o.Has |= telemetry.HasAltitude
 		o.AltitudeDM = altitudeDM(lat, lon) + int32(30*g5)
 	}
-	s.weather(c, &o, m.has)
+	s.weather(c, &o, m.has, lat, lon)
 	s.chassis(c, &o, m.has, brakeMPS2)
 	if c.fault != 0 {
 		s.spoil(c, &o, ms)
@@ -58,8 +58,9 @@ func (s *Simulation) sample(c *car, ms int64, brakeMPS2 float32) {
 }
 
 // weather sets what the car senses of it.
-func (s *Simulation) weather(c *car, o *telemetry.Sample, has telemetry.Field) {
-	rain, fog, temp := s.now.rain, s.now.fog, s.now.tempDC
+func (s *Simulation) weather(c *car, o *telemetry.Sample, has telemetry.Field, latE7, lonE7 float64) {
+	rain, fog := s.world.at(&s.now, latE7, lonE7, 0)
+	temp := s.now.tempDC
 	switch c.hazard {
 	case telemetry.ExceptionalWeather:
 		rain = max(rain, 85)
@@ -69,7 +70,7 @@ func (s *Simulation) weather(c *car, o *telemetry.Sample, has telemetry.Field) {
 		temp = min(temp, -5)
 	}
 	switch {
-	case rain > 60:
+	case rain > heavyPercent:
 		o.Wiper = telemetry.WiperFast
 	case rain > 25:
 		o.Wiper = telemetry.WiperSlow

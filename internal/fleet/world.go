@@ -25,6 +25,7 @@ const (
 	purposeVariant
 	purposeVariantKind
 	purposeFault
+	purposePatch
 )
 
 // world is what vehicles experience on the network: how fast each road is really
@@ -40,6 +41,8 @@ type world struct {
 	zones    []zone
 	zoneOf   []int16 // by arc; -1 = none
 	near     []bool  // by arc: a zone may be reached within a period
+
+	hollows, downpours []patch // where fog lies and heavy rain falls
 }
 
 // zone is a place where something is wrong from time to time: from every start + k ×
@@ -82,6 +85,7 @@ func newWorld(n *Network, cfg *Config) *world {
 	}
 	w.placeZones(n)
 	w.nearZones(n, cfg.period())
+	w.placePatches(n)
 	return w
 }
 
@@ -128,9 +132,9 @@ func (z *zone) on(ms int64) bool {
 // conditions are what all vehicles share at an instant.
 type conditions struct {
 	peak   float32 // 0 to 1: how far congestion is developed
-	rain   uint8   // percent
+	rain   uint8   // percent, where most falls
 	tempDC int16   // 0.1 °C
-	fog    bool
+	fog    float64 // 0 to 1: how far it has spread
 	night  bool
 }
 
@@ -148,11 +152,15 @@ func (w *world) conditions(startMS, ms int64) conditions {
 	bump := func(at, width float64) float64 { return math.Exp(-(hour - at) * (hour - at) / (2 * width * width)) }
 	rain := rainPercent(w.seed, h)
 	temp := 8 + 9*math.Sin(2*math.Pi*(hour-9)/24) - rain/25
+	fog := 0.0
+	if hash(w.seed, purposeWeather, 2) < 0.15 {
+		fog = max(0, (bump(6, 2)-0.3)/0.7)
+	}
 	return conditions{
 		peak:   float32(math.Min(1, bump(8, 0.9)+bump(17.5, 1.2))),
 		rain:   uint8(rain),
 		tempDC: int16(temp * 10),
-		fog:    hash(w.seed, purposeWeather, 2) < 0.15 && bump(6, 2) > 0.3,
+		fog:    fog,
 		night:  solar >= NightFrom || solar < NightTo,
 	}
 }
@@ -167,12 +175,6 @@ func rainPercent(seed uint64, hours float64) float64 {
 // (Config.DayStart below 0), by the seed of its truth.
 func WetAt(seed uint64, at time.Time) bool {
 	return uint8(rainPercent(seed, float64(at.UnixMilli())/3.6e6)) > wetPercent
-}
-
-// Weather is the rain everywhere at an instant, Unix ms, in percent, and whether there is fog.
-func (s *Simulation) Weather(unixMS int64) (rainPercent uint8, fog bool) {
-	c := s.world.conditions(s.startMS, unixMS-s.startMS)
-	return c.rain, c.fog
 }
 
 // Zone is the truth about a place where something is wrong from time to time.

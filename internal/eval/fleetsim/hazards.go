@@ -73,7 +73,7 @@ type hazardScore struct {
 	lingered               []float64
 	places                 int // publications in all
 	beside                 int // of a hazard on a road that touches
-	everywhere             int // of weather that is so everywhere
+	weather                int // of weather that is so there
 	other                  int // of another category than is there
 	falsely                int
 	wrongWay, wrongWayTrue int
@@ -107,7 +107,7 @@ func (r *run) scoreHazards(_ context.Context, report *eval.Report) error {
 	row("  gone within 60 s of the third, %", func(s *hazardScore) string { return percent(s.gone, s.dueGone) })
 	row("  seconds from the third to the end: median, p90", func(s *hazardScore) string { return quantiles(s.lingered, 0) })
 	row("publications, by road and category", func(s *hazardScore) string { return strconv.Itoa(s.places) })
-	row("  of fog or heavy rain, which is everywhere then", func(s *hazardScore) string { return strconv.Itoa(s.everywhere) })
+	row("  of fog or heavy rain, which is there then", func(s *hazardScore) string { return strconv.Itoa(s.weather) })
 	row("  of another category than is there", func(s *hazardScore) string { return strconv.Itoa(s.other) })
 	row("  on a road that touches its road, or comes within 30 m", func(s *hazardScore) string { return strconv.Itoa(s.beside) })
 	row("  where nothing is", func(s *hazardScore) string { return strconv.Itoa(s.falsely) })
@@ -208,8 +208,8 @@ func (r *run) scoreSpell(a arm, x *spell, on []*publication, s *hazardScore) {
 		return
 	}
 	third := clean[enoughCars-1]
-	if r.everywhere(x.category, third) {
-		return // it is not over: all other roads have it now
+	if r.foul(x.category, x.edge, 0, third) {
+		return // it is not over: the weather has become so
 	}
 	s.dueGone++
 	last := p
@@ -254,8 +254,8 @@ func (r *run) explain(p *publication, s *hazardScore) {
 		return
 	}
 	s.places++
-	if r.everywhere(p.category, p.fromMS) {
-		s.everywhere++
+	if r.foul(p.category, p.edge, p.cell, p.fromMS) {
+		s.weather++
 		return
 	}
 	same, beside := false, false
@@ -300,18 +300,29 @@ func (r *run) describe(p *publication) string {
 	}
 	w := r.weather[weatherTime(p.fromMS)]
 	return fmt.Sprintf("%s on edge %d (%s, %.0f m) by %d vehicles at %s, rain %d %%; nearest hazard: %s in %.0f m", p.category, p.edge, r.ground.graph.Class(i),
-		r.ground.graph.LengthM(i), p.vehicles, time.UnixMilli(p.fromMS).UTC().Format("Jan 2 15:04:05"), w.rainPercent, what, nearest)
+		r.ground.graph.LengthM(i), p.vehicles, time.UnixMilli(p.fromMS).UTC().Format("Jan 2 15:04:05"), w.Rain(), what, nearest)
 }
 
-// The rain, in percent, from which on it is exceptional: wipers go fast.
-const heavyPercent = 60
+// weatherMarginM is how far from its weather a road may be told of: positions are wrong by some metres, and fog lifts meanwhile.
+const weatherMarginM = 150
 
-// everywhere reports whether the weather has lately been what a category warns of: not
-// whether it is about to be.
-func (r *run) everywhere(h telemetry.Hazard, atMS int64) bool {
+// foul reports whether the weather has lately been what a category warns of at an edge, or at a cell: not whether it is about to be.
+func (r *run) foul(h telemetry.Hazard, e road.Edge, cell uint64, atMS int64) bool {
+	if h != telemetry.ReducedVisibility && h != telemetry.ExceptionalWeather {
+		return false
+	}
+	var where []geo.Point
+	if i, ok := r.ground.truth.Find(e); ok {
+		where = along(r.ground.truth.Shape(i))
+	} else if i, ok := r.ground.graph.Find(e); ok {
+		where = along(r.ground.graph.Shape(i))
+	} else if cell != 0 {
+		box, _ := learn.CellBox(cell)
+		where = []geo.Point{{LatE7: box.South, LonE7: box.West}, {LatE7: box.North, LonE7: box.East}}
+	}
 	for ms := weatherTime(atMS - explainedMS); ms <= atMS; ms += weatherMS {
-		w := r.weather[ms]
-		if h == telemetry.ReducedVisibility && w.fog || h == telemetry.ExceptionalWeather && w.rainPercent > heavyPercent {
+		heavy, fog := r.weather[ms].Near(where, weatherMarginM)
+		if h == telemetry.ReducedVisibility && fog || h == telemetry.ExceptionalWeather && heavy {
 			return true
 		}
 	}

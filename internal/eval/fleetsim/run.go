@@ -45,7 +45,7 @@ type run struct {
 	spells  map[spellKey]*spell
 	last    []*spell // by zone: the newest one of the session
 	wrong   map[road.Edge][]int64
-	weather map[int64]weather // by second, every weatherMS
+	weather map[int64]fleet.Weather // by second, every weatherMS
 	hazards [arms]*watch
 }
 
@@ -86,15 +86,9 @@ func plan(driving time.Duration, seed uint64) (list []session, wet time.Duration
 // weatherMS is how often the weather is noted: the simulated cars sense it anew each second.
 const weatherMS = 1000
 
-// weather is what it is like everywhere at a time.
-type weather struct {
-	rainPercent uint8
-	fog         bool
-}
-
 func newRun(cfg *Config, g *ground) (*run, error) {
 	r := &run{
-		cfg: cfg, ground: g, zones: map[int32]int{}, spells: map[spellKey]*spell{}, wrong: map[road.Edge][]int64{}, weather: map[int64]weather{},
+		cfg: cfg, ground: g, zones: map[int32]int{}, spells: map[spellKey]*spell{}, wrong: map[road.Edge][]int64{}, weather: map[int64]fleet.Weather{},
 		entered: make([]int32, g.network.Arcs()),
 	}
 	r.plan, r.wet = plan(cfg.Driving, cfg.Seed)
@@ -222,9 +216,7 @@ func weatherTime(ms int64) int64 { return ms - ms%weatherMS }
 // enter notes what is true in a session.
 func (r *run) enter(sim *fleet.Simulation, s session) {
 	for ms := weatherTime(s.start.UnixMilli()); ms <= s.start.Add(s.length).UnixMilli(); ms += weatherMS {
-		var w weather
-		w.rainPercent, w.fog = sim.Weather(ms)
-		r.weather[ms] = w
+		r.weather[ms] = sim.Weather(ms)
 	}
 	zones := sim.Zones()
 	r.last = make([]*spell, len(zones))
