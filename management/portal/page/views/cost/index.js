@@ -46,7 +46,7 @@ export async function mount(root, { params, setParams, signal }) {
             { label: 'US dollars', num: true, value: (l) => usd(l.usd) },
             { label: 'Share', value: (l) => h('div', { class: 'bar share', role: 'img', 'aria-label': percent(l.usd / (b.usd || 1)) }, h('i', { style: { width: `${(100 * l.usd) / most}%` } })) },
           ], lines, { caption: 'What the cost is made of', rowData: (l) => ({ line: `${l.service} ${l.item}` }) })),
-        h('p', { class: 'muted small' }, `${doc.price_source} of ${doc.prices_as_of} for ${REGIONS[doc.region] ?? doc.region}. Assumed: rented processors are ${percent(doc.assumptions.utilisation)} busy, ${doc.assumptions.gb_per_vcpu} GB with each; PostgreSQL on ${doc.assumptions.rds_instance} with ${doc.assumptions.rds_gb} GB. In one process, simulated cars are in the processor's time.`),
+        h('p', { class: 'muted small' }, `Prices of ${doc.prices_as_of} for ${REGIONS[doc.region] ?? doc.region}. ${doc.price_source} Assumed: rented processors are ${percent(doc.assumptions.utilisation)} busy, ${doc.assumptions.gb_per_vcpu} GB with each; PostgreSQL on ${doc.assumptions.rds_instance} with ${doc.assumptions.rds_gb} GB. In one process, simulated cars are in the processor's time.`),
       ];
     });
   }

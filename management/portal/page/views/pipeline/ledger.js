@@ -1,7 +1,7 @@
 // The ledger by hour: accepted = archived + duplicates + quarantined + in flight, with every gap named.
 
 import { h } from '../../core/dom.js';
-import { count, short, time, when } from '../../core/format.js';
+import { count, plural, short, time, when } from '../../core/format.js';
 import { table } from '../../core/table.js';
 
 const MOST_GAPS = 20;
@@ -34,6 +34,6 @@ export function ledgerTable(l) {
       { label: 'Verdict', num: true, value: (r) => verdict(r.balanced, r.gaps.length) },
     ], rows, { caption: 'The ledger by hour, in batches', rowData: (r) => ({ hour: r.hour }) }),
     gaps.length ? h('div', { class: 'gaps' }, h('h3', null, `Gaps (${count(gaps.length)})`), h('ul', null, gaps.slice(0, MOST_GAPS).map((g) => h('li', null,
-      h('span', { class: `badge ${g.state === 'lost' ? 'bad' : 'info'}` }, g.state.replaceAll('_', ' ')), ' ', when(g.hour), ` · receiver ${g.receiver.slice(0, 8)} · envelopes ${count(g.from_seq)} to ${count(g.to_seq)} · ${count(g.batches)} batches, ${count(g.samples)} samples`)))) : null,
+      h('span', { class: `badge ${g.state === 'lost' ? 'bad' : 'info'}` }, g.state.replaceAll('_', ' ')), ' ', when(g.hour), ` · receiver ${g.receiver.slice(0, 8)} · envelopes ${count(g.from_seq)} to ${count(g.to_seq)} · ${plural(g.batches, 'batch', 'batches')}, ${plural(g.samples, 'sample')}`)))) : null,
   ].filter(Boolean);
 }
