@@ -21,16 +21,14 @@ import (
 // eraseCmd has a vehicle's data erased by a running deployment, or verifies a receipt. The id goes into bodies only; other users of the machine see
 // arguments, so it may come from standard input.
 type eraseCmd struct {
-	Vehicle    string        `help:"Id of the vehicle whose data is to be erased; with --verify: that the receipt should be about. - reads it from standard input."`
-	From       string        `help:"First UTC day of the events, YYYY-MM-DD; all if missing."`
-	To         string        `help:"Last UTC day; all if missing."`
-	Management string        `default:"http://127.0.0.1:8080" env:"CARASSO_MANAGEMENT" help:"Management API's base URL."`
-	Token      string        `env:"CARASSO_TOKEN" help:"Credential of an administrator; one is signed with the data folder's key if empty."`
-	Wait       time.Duration `default:"1h" help:"How long to wait for the receipt; 0s: not at all."`
-	Receipt    string        `default:"-" help:"File to write the receipt to; - is standard output."`
-	Verify     string        `help:"Verify the receipt in this file."`
-	PublicKey  string        `help:"With --verify: the deployment's public key in base64; then it is not asked."`
-	Keys       keyFlags      `embed:""`
+	managementClient `embed:""`
+	Vehicle          string        `help:"Id of the vehicle whose data is to be erased; with --verify: that the receipt should be about. - reads it from standard input."`
+	From             string        `help:"First UTC day of the events, YYYY-MM-DD; all if missing."`
+	To               string        `help:"Last UTC day; all if missing."`
+	Wait             time.Duration `default:"1h" help:"How long to wait for the receipt; 0s: not at all."`
+	Receipt          string        `default:"-" help:"File to write the receipt to; - is standard output."`
+	Verify           string        `help:"Verify the receipt in this file."`
+	PublicKey        string        `help:"With --verify: the deployment's public key in base64; then it is not asked."`
 }
 
 // erasureReply is what the command needs of an erasure.
@@ -38,8 +36,6 @@ type erasureReply struct {
 	ID       string `json:"id"`
 	State    string `json:"state"`
 	Progress *struct {
-		Done    int64  `json:"done"`
-		Total   *int64 `json:"total"`
 		Message string `json:"message"`
 	} `json:"progress"`
 	Receipt json.RawMessage `json:"receipt"`
@@ -69,7 +65,7 @@ func (c *eraseCmd) Run(ctx context.Context) error {
 			body[name] = day
 		}
 	}
-	if err := c.ask(ctx, http.MethodPost, "/v1/vehicles:erase", body, &asked); err != nil {
+	if err := c.ask(ctx, credential.Admin, http.MethodPost, "/v1/vehicles:erase", body, &asked); err != nil {
 		return err
 	}
 	return c.await(ctx, asked.Erasure)
@@ -84,7 +80,7 @@ func (c *eraseCmd) await(ctx context.Context, e erasureReply) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Wait)
 	defer cancel()
 	for told := ""; ; {
-		if err := c.ask(ctx, http.MethodGet, "/v1/erasures/"+url.PathEscape(e.ID), nil, &e); err != nil {
+		if err := c.ask(ctx, credential.Admin, http.MethodGet, "/v1/erasures/"+url.PathEscape(e.ID), nil, &e); err != nil {
 			return err
 		}
 		switch e.State {
@@ -142,7 +138,7 @@ func (c *eraseCmd) verify(ctx context.Context) error {
 		Why     string `json:"why"`
 		Vehicle *bool  `json:"vehicle"`
 	}
-	if err := c.ask(ctx, http.MethodPost, "/v1/erasures:verify", map[string]any{"receipt": json.RawMessage(raw), "vehicle_id": c.Vehicle}, &found); err != nil {
+	if err := c.ask(ctx, credential.Admin, http.MethodPost, "/v1/erasures:verify", map[string]any{"receipt": json.RawMessage(raw), "vehicle_id": c.Vehicle}, &found); err != nil {
 		return err
 	}
 	switch {
@@ -175,48 +171,6 @@ func verifyReceipt(raw []byte, publicKey string) error {
 	signature, err := base64.StdEncoding.DecodeString(doc.Signature)
 	if err != nil || !ed25519.Verify(key, compact.Bytes(), signature) {
 		return errors.New("the signature is not that key's, or the receipt was changed")
-	}
-	return nil
-}
-
-// ask sends a request to the management API and decodes its answer.
-func (c *eraseCmd) ask(ctx context.Context, method, path string, body, to any) error {
-	token := c.Token
-	if token == "" {
-		issuer, err := c.Keys.issuer()
-		if err != nil {
-			return err
-		}
-		if token, err = issuer.Role("cli", credential.Admin, time.Hour); err != nil {
-			return err
-		}
-	}
-	raw, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Management, "/")+path, bytes.NewReader(raw))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	if resp.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, bytes.TrimSpace(answer))
-	}
-	if err := json.Unmarshal(answer, to); err != nil {
-		return fmt.Errorf("%s %s: the answer is no JSON: %w", method, path, err)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type cli struct {
 	Release     releaseCmd     `cmd:"" help:"Make, compare and export releases of the map."`
 	Token       tokenCmd       `cmd:"" help:"Print a credential that the receiver or the management API accepts."`
 	Erase       eraseCmd       `cmd:"" help:"Have a vehicle's data erased by a running deployment, or verify a receipt of that."`
+	Backfill    backfillCmd    `cmd:"" help:"Have a running deployment take in an archive that lies in its object store."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's schema up to date."`
 	Provision   provisionCmd   `cmd:"" help:"Create queue, dead-letter queue, bucket and table, and migrate the database."`
 	Eval        evalCmd        `cmd:"" help:"Score what is learned against data with ground truth."`

@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -145,5 +147,28 @@ func (m *managed) eraseCar(vehicle string) {
 	output(t, nil, "erase", "--verify", file, "--public-key", signed.PublicKey)
 	if err := verifyReceipt([]byte(strings.Replace(string(raw), `"status":"deleted"`, `"status":"kept"`, 1)), signed.PublicKey); err == nil {
 		t.Error("a changed receipt verifies")
+	}
+}
+
+// The command against a running deployment: of its own archive there is nothing to take in, and where nothing is it says so.
+func (m *managed) backfill() {
+	t := m.t
+	t.Helper()
+	at := []string{"--from", time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly), "--management", m.url(), "--data", m.data}
+	var report struct {
+		Objects  int
+		Receiver string
+	}
+	if out := output(t, nil, append([]string{"backfill", "--prefix", "raw/"}, at...)...); json.Unmarshal([]byte(out), &report) != nil || report.Objects != 0 || report.Receiver == "" {
+		t.Errorf("report %s", out)
+	}
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(path, append([]string{"backfill", "--prefix", "nowhere/"}, at...)...).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "no object begins with it") {
+		t.Errorf("nothing there: %v: %s", err, out)
 	}
 }

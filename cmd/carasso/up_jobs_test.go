@@ -109,6 +109,7 @@ func TestUpReplay(t *testing.T) {
 	if standing.State != "dropped" {
 		t.Errorf("%+v", standing)
 	}
+	u.backfill()
 	u.eraseCar("sim-1-000001")
 	u.drained(token)
 	u.terminate(time.Minute)
