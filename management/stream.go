@@ -11,6 +11,9 @@ import (
 // streamEvery is the pace of the pipeline's event stream.
 const streamEvery = time.Second
 
+// streamWithin is how long a client may take to accept one document of the stream.
+const streamWithin = 10 * time.Second
+
 // streamPipeline sends the document of /v1/pipeline every second as server-sent events
 // (HTML standard, 9.2) named "pipeline", until the client goes.
 func (s *Server) streamPipeline(w http.ResponseWriter, r *http.Request) {
@@ -28,6 +31,7 @@ func (s *Server) streamPipeline(w http.ResponseWriter, r *http.Request) {
 	defer tick.Stop()
 	for {
 		doc, err := s.pipeline.get(r.Context())
+		_ = rc.SetWriteDeadline(time.Now().Add(streamWithin)) // not every writer has one
 		if err != nil {
 			if r.Context().Err() != nil {
 				return

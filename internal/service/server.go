@@ -25,8 +25,8 @@ type Config struct {
 	ReadHeaderTimeout time.Duration
 	// ReadTimeout bounds the arrival of a whole request, body included. Default 30 s.
 	ReadTimeout time.Duration
-	// WriteTimeout bounds the handling and the answer; 0 is none (event streams).
-	// Default 0: handlers bound themselves.
+	// WriteTimeout bounds the handling and the answer, so that a client which reads nothing holds nothing for good. Event
+	// streams and files set deadlines of their own. 0 is none. Default 2 minutes.
 	WriteTimeout time.Duration
 	// IdleTimeout closes keep-alive connections that carry nothing. Default 120 s.
 	IdleTimeout time.Duration
@@ -43,7 +43,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:8080", ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
-		IdleTimeout: 120 * time.Second, MaxHeaderBytes: 16 << 10, DrainTimeout: 20 * time.Second,
+		WriteTimeout: 2 * time.Minute, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 16 << 10, DrainTimeout: 20 * time.Second,
 	}
 }
 
