@@ -251,20 +251,3 @@ func TestRunbookLacksAnEntry(t *testing.T) {
 		t.Error("nobody noticed")
 	}
 }
-
-// TestEveryResource takes each resource away, one at a time, and wants that noticed.
-func TestEveryResource(t *testing.T) {
-	t.Parallel()
-	for _, target := range []string{Fargate, Beanstalk} {
-		templates, runbook := load(t, target)
-		for stack, resources := range templates {
-			for id, r := range resources {
-				delete(resources, id)
-				if len(check.All(templates, target, sizes(), emitted(), runbook)) == 0 {
-					t.Errorf("%s: nobody notices that %s of %s (%s) is missing", target, id, stack, r.Type)
-				}
-				resources[id] = r
-			}
-		}
-	}
-}

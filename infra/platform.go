@@ -58,12 +58,16 @@ func newPlatform(app awscdk.App, c Config, n *network, d *data, props *awscdk.St
 			LogGroupName: str("/carasso/" + name), Retention: awslogs.RetentionDays_ONE_MONTH, RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 			EncryptionKey: d.key,
 		})
-		p.executionRole(name)
+		if c.Target == Fargate || name == migrate { // Beanstalk's instances have one role, which also starts the process
+			p.executionRole(name)
+		}
 		p.taskRole(name, c, d)
 	}
-	for _, name := range []string{receiver, management, jobs} {
-		// By its ARN: granting to a role of this stack would change the key's policy in the other.
-		p.masterKey[name] = p.secret(name, awssecretsmanager.Secret_FromSecretCompleteArn(p.stack, str(title(name)+"MasterKey"), d.master.SecretArn()), "", d)
+	if c.Target == Fargate {
+		for _, name := range []string{receiver, management, jobs} {
+			// By its ARN: granting to a role of this stack would change the key's policy in the other.
+			p.masterKey[name] = p.secret(name, awssecretsmanager.Secret_FromSecretCompleteArn(p.stack, str(title(name)+"MasterKey"), d.master.SecretArn()), "", d)
+		}
 	}
 	task := p.task(p.stack, migrate, jobsSize, d, p.tag, environment{
 		"CARASSO_DATABASE_URL": databaseURL(d), "CARASSO_APP_ROLE": databaseUser,

@@ -10,12 +10,7 @@ func (r *report) beanstalk() {
 			continue
 		}
 		r.is(e, tier, "Tier", "Name")
-		options := map[string]string{}
-		for _, o := range list(e.At("OptionSettings")) {
-			ns, _ := at(o, "Namespace").(string)
-			key, _ := at(o, "OptionName").(string)
-			options[ns+" "+key] = strings.Trim(text(at(o, "Value")), `"`)
-		}
+		options := environmentOptions(e)
 		for option, want := range map[string]string{
 			"aws:elasticbeanstalk:healthreporting:system SystemType":       "enhanced",
 			"aws:elasticbeanstalk:command DeploymentPolicy":                "Rolling",

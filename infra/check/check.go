@@ -55,6 +55,7 @@ func All(t Templates, target string, sizes Sizes, metrics Metrics, runbook strin
 		f    func()
 	}{
 		{"references", r.references},
+		{"wiring", func() { r.wiring(target) }},
 		{"network", func() { r.network(target) }},
 		{"reach", func() { r.reach(sizes.ServicePort) }},
 		{"people", r.people},

@@ -37,7 +37,7 @@ func (r *report) tlsOnly(kind, id, of string) {
 		if !strings.Contains(text(p.At(of)), id) {
 			continue
 		}
-		for _, s := range list(p.At("PolicyDocument", "Statement")) {
+		for _, s := range List(p.At("PolicyDocument", "Statement")) {
 			if at(s, "Effect") == "Deny" && at(s, "Condition", "Bool", "aws:SecureTransport") == "false" {
 				return
 			}
@@ -74,13 +74,13 @@ func (r *report) buckets() {
 	if !ok {
 		return
 	}
-	for _, rule := range list(raw.At("LifecycleConfiguration", "Rules")) {
+	for _, rule := range List(raw.At("LifecycleConfiguration", "Rules")) {
 		prefix, _ := at(rule, "Prefix").(string)
 		if at(rule, "ExpirationInDays") != nil && prefix != "raw/" && prefix != "quarantine/" {
 			r.fault(raw.ID, "objects under %q end by age: maps have none", prefix)
 		}
 		before := 0.0 // storage classes in the order of their days, and all before the end
-		for _, tr := range list(at(rule, "Transitions")) {
+		for _, tr := range List(at(rule, "Transitions")) {
 			days, _ := at(tr, "TransitionInDays").(float64)
 			if days <= before {
 				r.fault(raw.ID, "transitions are out of order")
@@ -154,7 +154,7 @@ func (r *report) archive() {
 	if where := text(t.At("TableInput", "Parameters", "storage.location.template")); !strings.Contains(where, "/raw/${hour}/") || !strings.Contains(where, "Raw") {
 		r.fault(t.ID, "hours are not found where workers put them: %s", where)
 	}
-	if len(list(t.At("TableInput", "StorageDescriptor", "Columns"))) < 10 {
+	if len(List(t.At("TableInput", "StorageDescriptor", "Columns"))) < 10 {
 		r.fault(t.ID, "has too few columns")
 	}
 	if w, ok := r.must("AWS::Athena::WorkGroup", "Analysts"); ok {
@@ -182,7 +182,7 @@ func (r *report) delivery() {
 		return
 	}
 	reads := 0
-	for _, s := range list(p.At("PolicyDocument", "Statement")) {
+	for _, s := range List(p.At("PolicyDocument", "Statement")) {
 		if at(s, "Effect") != "Allow" {
 			continue
 		}

@@ -73,10 +73,10 @@ func (r *report) groups() {
 	}
 	toDatabase := map[string]bool{}
 	for _, g := range r.t.Of("AWS::EC2::SecurityGroup") {
-		for _, rule := range list(g.At("SecurityGroupIngress")) {
+		for _, rule := range List(g.At("SecurityGroupIngress")) {
 			look(g.ID[:len(g.ID)-8], rule)
 		}
-		for _, rule := range list(g.At("SecurityGroupEgress")) {
+		for _, rule := range List(g.At("SecurityGroupEgress")) {
 			if at(rule, "IpProtocol") == "-1" {
 				r.fault(g.ID, "may connect to everything")
 			}

@@ -32,7 +32,7 @@ func (r *report) people() {
 func (r *report) attached() {
 	may, guarded := map[string]bool{}, map[string]bool{}
 	for _, p := range r.t.Of("AWS::IAM::Policy") {
-		for _, role := range list(p.At("Roles")) {
+		for _, role := range List(p.At("Roles")) {
 			id, _ := at(role, "Ref").(string)
 			may[p.Stack+id] = true
 		}
@@ -41,12 +41,12 @@ func (r *report) attached() {
 		if strings.HasPrefix(role.ID, "MigrateRole") {
 			continue // it logs in to PostgreSQL with a password that its task is given, and does nothing else
 		}
-		if !may[role.Stack+role.ID] && len(list(role.At("Policies"))) == 0 && len(list(role.At("ManagedPolicyArns"))) == 0 {
+		if !may[role.Stack+role.ID] && len(List(role.At("Policies"))) == 0 && len(List(role.At("ManagedPolicyArns"))) == 0 {
 			r.fault(role.ID, "may do nothing")
 		}
 	}
 	for _, p := range r.t.Of("AWS::SQS::QueuePolicy") {
-		for _, q := range list(p.At("Queues")) {
+		for _, q := range List(p.At("Queues")) {
 			id, _ := at(q, "Ref").(string)
 			guarded[p.Stack+id] = true
 		}

@@ -20,7 +20,7 @@ func (r *report) references() {
 			if x.Type == Parameter {
 				continue
 			}
-			named(x.Properties, func(name string, imported bool) {
+			Named(x.Properties, func(name string, imported bool) {
 				if _, ok := resources[name]; !ok && !imported {
 					r.fault(stack+" "+id, "names %s, which is not there", name)
 				}
@@ -28,7 +28,7 @@ func (r *report) references() {
 					r.fault(stack+" "+id, "imports %s, which nothing exports", name)
 				}
 			})
-			for _, d := range list(x.DependsOn) {
+			for _, d := range List(x.DependsOn) {
 				if _, ok := resources[d.(string)]; !ok {
 					r.fault(stack+" "+id, "waits for %s, which is not there", d)
 				}
@@ -37,12 +37,12 @@ func (r *report) references() {
 	}
 }
 
-// named visits all that is named anywhere in v: of the same stack, or imported from another.
-func named(v any, visit func(name string, imported bool)) {
+// Named visits all that is named anywhere in v: of the same stack, or imported from another.
+func Named(v any, visit func(name string, imported bool)) {
 	switch v := v.(type) {
 	case []any:
 		for _, x := range v {
-			named(x, visit)
+			Named(x, visit)
 		}
 	case map[string]any:
 		for key, x := range v {
@@ -62,7 +62,7 @@ func named(v any, visit func(name string, imported bool)) {
 					visit(m[1], false)
 				}
 			default:
-				named(x, visit)
+				Named(x, visit)
 			}
 		}
 	}

@@ -24,20 +24,20 @@ func (t Templates) statements(role string) []statement {
 			}
 			documents = append(documents, p.At("PolicyDocument"))
 		} else if len(p.ID) > 8 && p.ID[:len(p.ID)-8] == role {
-			for _, inline := range list(p.At("Policies")) {
+			for _, inline := range List(p.At("Policies")) {
 				documents = append(documents, at(inline, "PolicyDocument"))
 			}
 		}
 		for _, d := range documents {
-			for _, s := range list(at(d, "Statement")) {
+			for _, s := range List(at(d, "Statement")) {
 				if at(s, "Effect") != "Allow" {
 					continue
 				}
 				st := statement{condition: at(s, "Condition"), raw: text(s)}
-				for _, a := range list(at(s, "Action")) {
+				for _, a := range List(at(s, "Action")) {
 					st.actions = append(st.actions, strings.Trim(text(a), `"`))
 				}
-				for _, x := range list(at(s, "Resource")) {
+				for _, x := range List(at(s, "Resource")) {
 					st.resources = append(st.resources, text(x))
 				}
 				all = append(all, st)
@@ -125,12 +125,12 @@ var wild = map[string]string{ //nolint:gosec // G101: an action's name
 // wildcards: no policy of a role covers everything, but for what can't be told otherwise.
 func (r *report) wildcards() {
 	for _, p := range r.t.Of("AWS::IAM::Policy") {
-		for _, s := range list(p.At("PolicyDocument", "Statement")) {
+		for _, s := range List(p.At("PolicyDocument", "Statement")) {
 			if at(s, "Effect") != "Allow" {
 				continue
 			}
-			everything := slices.ContainsFunc(list(at(s, "Resource")), func(x any) bool { return x == "*" })
-			for _, a := range list(at(s, "Action")) {
+			everything := slices.ContainsFunc(List(at(s, "Resource")), func(x any) bool { return x == "*" })
+			for _, a := range List(at(s, "Action")) {
 				name, _ := a.(string)
 				if name == "*" || strings.HasSuffix(name, ":*") {
 					r.fault(p.ID, "may do everything: %s", name)
@@ -142,7 +142,7 @@ func (r *report) wildcards() {
 		}
 	}
 	for _, role := range r.t.Of("AWS::IAM::Role") {
-		for _, m := range list(role.At("ManagedPolicyArns")) {
+		for _, m := range List(role.At("ManagedPolicyArns")) {
 			if s := text(m); !strings.Contains(s, "AmazonRDSEnhancedMonitoringRole") && !strings.Contains(s, "AWSElasticBeanstalk") {
 				r.fault(role.ID, "has a managed policy: %s", s)
 			}

@@ -18,7 +18,7 @@ func (r *report) fargate(sizes Sizes) {
 		r.is(t, true, "ContainerDefinitions", 0, "ReadonlyRootFilesystem")
 		r.is(t, "65532", "ContainerDefinitions", 0, "User")
 		r.is(t, "awslogs", "ContainerDefinitions", 0, "LogConfiguration", "LogDriver")
-		for _, v := range list(t.At("ContainerDefinitions", 0, "Environment")) {
+		for _, v := range List(t.At("ContainerDefinitions", 0, "Environment")) {
 			if n, _ := at(v, "Name").(string); strings.Contains(n, "MASTER") || strings.Contains(n, "PASSWORD") {
 				r.fault(t.ID, "%s is not a secret", n)
 			}
@@ -58,7 +58,7 @@ func (r *report) fargate(sizes Sizes) {
 	}
 	for name, secret := range map[string]string{"Receiver": "CARASSO_MASTER_KEY", "Management": "CARASSO_MASTER_KEY", "Jobs": "CARASSO_MASTER_KEY", "Migrate": "PGPASSWORD"} {
 		t, _ := r.t.Named("AWS::ECS::TaskDefinition", name+"Task")
-		if !slices.ContainsFunc(list(t.At("ContainerDefinitions", 0, "Secrets")), func(s any) bool { return at(s, "Name") == secret }) {
+		if !slices.ContainsFunc(List(t.At("ContainerDefinitions", 0, "Secrets")), func(s any) bool { return at(s, "Name") == secret }) {
 			r.fault(name+"Task", "is not given %s", secret)
 		}
 	}
@@ -94,7 +94,7 @@ func (r *report) scaling(sizes Sizes) {
 	}
 	if s, ok := r.must(policy, "WorkerSurge"); ok {
 		r.is(s, "PercentChangeInCapacity", "StepScalingPolicyConfiguration", "AdjustmentType")
-		if n := len(list(s.At("StepScalingPolicyConfiguration", "StepAdjustments"))); n != 3 {
+		if n := len(List(s.At("StepScalingPolicyConfiguration", "StepAdjustments"))); n != 3 {
 			r.fault(s.ID, "%d steps", n)
 		}
 		if a, ok := r.must("AWS::CloudWatch::Alarm", "WorkerSurgeAlarm"); ok {
@@ -124,7 +124,7 @@ func (r *report) scaling(sizes Sizes) {
 func (r *report) backlog(p Resource) {
 	want := map[string]string{"visible": "AWS/SQS ApproximateNumberOfMessagesVisible", "flying": "AWS/SQS ApproximateNumberOfMessagesNotVisible", "running": "ECS/ContainerInsights RunningTaskCount"}
 	expression := ""
-	for _, m := range list(p.At("TargetTrackingScalingPolicyConfiguration", "CustomizedMetricSpecification", "Metrics")) {
+	for _, m := range List(p.At("TargetTrackingScalingPolicyConfiguration", "CustomizedMetricSpecification", "Metrics")) {
 		id, _ := at(m, "Id").(string)
 		if e, ok := at(m, "Expression").(string); ok {
 			expression = e
@@ -195,7 +195,7 @@ func (r *report) ingress() {
 	acl, ok := r.must("AWS::WAFv2::WebACL", "Firewall")
 	if ok {
 		rates := 0
-		for _, rule := range list(acl.At("Rules")) {
+		for _, rule := range List(acl.At("Rules")) {
 			if at(rule, "Statement", "RateBasedStatement", "Limit") != nil && at(rule, "Action", "Block") != nil {
 				rates++
 			}

@@ -121,7 +121,8 @@ func text(v any) string {
 	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(b))
 }
 
-func list(v any) []any {
+// List is v as a list: nothing, one thing or several.
+func List(v any) []any {
 	switch v := v.(type) {
 	case nil:
 		return nil

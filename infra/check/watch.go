@@ -32,12 +32,12 @@ func (r *report) watch(metrics Metrics, runbook string) {
 			r.fault(a.ID, "is told to nobody")
 		}
 		queries := []any{a.Properties}
-		for _, m := range list(a.At("Metrics")) {
+		for _, m := range List(a.At("Metrics")) {
 			queries = append(queries, at(m, "MetricStat", "Metric"))
 		}
 		for _, q := range queries {
 			dimensions := []string{}
-			for _, d := range list(at(q, "Dimensions")) {
+			for _, d := range List(at(q, "Dimensions")) {
 				dimensions = append(dimensions, strings.Trim(text(at(d, "Name")), `"`))
 			}
 			r.metric(a.ID, at(q, "Namespace"), at(q, "MetricName"), dimensions, metrics)
@@ -135,7 +135,7 @@ func joined(v any) string {
 		return s
 	}
 	var b strings.Builder
-	for _, p := range list(at(v, "Fn::Join", 1)) {
+	for _, p := range List(at(v, "Fn::Join", 1)) {
 		if s, ok := p.(string); ok {
 			b.WriteString(s)
 		} else {
