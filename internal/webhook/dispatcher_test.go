@@ -241,17 +241,14 @@ func TestSlowEndpointsHoldUpNoOthers(t *testing.T) {
 		store(t, db, ice(id+1, 0))
 	}
 	cfg := fast()
-	cfg.Timeout, cfg.PerHost, cfg.Concurrency = 5*time.Second, 3, 6
-	began := time.Now()
+	cfg.Timeout, cfg.PerHost, cfg.Concurrency = time.Hour, 3, 6 // whoever waits for a slow one waits longer than the test
 	run(t, db, cfg)
 	eventually(t, "the quick one got all", func() bool { _, accepted := rc.all(); return len(accepted) == n })
-	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("took %v: the slow ones held it up", took)
-	}
+	eventually(t, "the slow ones are asked", func() bool { hang.mu.Lock(); defer hang.mu.Unlock(); return under >= 3 })
 	hang.mu.Lock()
 	defer hang.mu.Unlock()
-	if most != 3 {
-		t.Errorf("%d requests at once to a host of two webhooks, want 3", most)
+	if under != 3 || most != 3 {
+		t.Errorf("%d requests under way, %d at most, to a host of two webhooks, want 3", under, most)
 	}
 }
 
@@ -409,14 +406,10 @@ func TestStopGivesBack(t *testing.T) {
 	w, _ := subscribe(t, db, rc.URL)
 	store(t, db, ice(1, 0))
 	cfg := fast()
-	cfg.Timeout = time.Minute
+	cfg.Timeout = time.Hour // stopping that waited for the answer would end no test
 	stop := run(t, db, cfg)
 	eventually(t, "asked", func() bool { asked, _ := rc.all(); return len(asked) == 1 })
-	began := time.Now()
 	stop()
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("stopping took %v", took)
-	}
 	if w := get(t, db, w.ID); !w.FailingSince.IsZero() || w.Pending != 1 {
 		t.Errorf("%+v", w)
 	}
