@@ -69,6 +69,9 @@ func (db *DB) foldSlot(ctx context.Context, slot int, now time.Time, s *foldStat
 			if deltas, written, err = foldSpeeds(ctx, tx, table); err != nil || deltas == 0 {
 				return deltas, written, err
 			}
+			if err := foldLate(ctx, tx, table); err != nil {
+				return deltas, written, err
+			}
 			return deltas, written, foldLive(ctx, tx, table, now)
 		}},
 		{"sensor_health_delta", foldHealth},

@@ -15,9 +15,9 @@ import (
 const mostProbes = 2000
 
 // SpeedCells sums speeds up by directed segment and group of time; c is valid during the call. Whole UTC days of long ranges
-// come from speed_day: what cars told late of them may be missing for an hour. Of those that fall into two groups, as the days of other
-// time zones do, the smaller part is read from five minutes and the rest is the difference, of which vehicles are counted that were not
-// in the smaller part, too. Where there are no five minutes any more, such days are wholly in the group of their larger part. An error of each ends it and is
+// come from speed_day. Of those that fall into two groups, as the days of other time zones do, the smaller part is read from five
+// minutes and the rest is the difference, of which vehicles are counted that were not in the smaller part, too. Where there are
+// no five minutes any more, days are wholly in the group, and the range, that their larger part is in. An error of each ends it and is
 // returned; it wraps learn.ErrTooMuch if there are too many cells.
 func (db *DB) SpeedCells(ctx context.Context, q learn.CellQuery, each func(c *learn.SpeedCell) error) error {
 	const op = "read speeds by group"
@@ -27,10 +27,11 @@ func (db *DB) SpeedCells(ctx context.Context, q learn.CellQuery, each func(c *le
 		var rolled rolledDays
 		if q.ByDay() {
 			var err error
-			if rolled, err = readRolledDays(ctx, tx, from, to); err != nil {
+			oldest := db.now().UTC().Truncate(day).Add(-db.retention.Speeds)
+			if rolled, err = readRolledDays(ctx, tx, from, to, oldest); err != nil {
 				return err
 			}
-			sums.parts = rolled.split(sums.clock, db.now().UTC().Truncate(day).Add(-db.retention.Speeds))
+			sums.parts = rolled.split(sums.clock, oldest)
 		}
 		sql, args := cellRows(&q, from, to, &rolled)
 		add := sums.add
@@ -51,9 +52,11 @@ type rolledDays struct {
 	partsFrom, partsTo []time.Time
 }
 
-// readRolledDays are the first run of whole days within [from, to); none if from is zero.
-func readRolledDays(ctx context.Context, tx pgx.Tx, from, to time.Time) (r rolledDays, err error) {
-	rows, err := tx.Query(ctx, "SELECT day FROM speed_day_done WHERE day >= $1 AND day + interval '1 day' <= $2 ORDER BY day", from, to)
+// readRolledDays are the first run of whole days within [from, to), and of those before oldest that are so for the larger part; none if
+// from is zero.
+func readRolledDays(ctx context.Context, tx pgx.Tx, from, to, oldest time.Time) (r rolledDays, err error) {
+	rows, err := tx.Query(ctx, `SELECT day FROM speed_day_done WHERE day >= $1 AND day + interval '24 hours' <= $2
+		OR day < $3 AND day + interval '12 hours' >= $1 AND day + interval '12 hours' < $2 ORDER BY day`, from, to, oldest)
 	if err != nil {
 		return r, err
 	}
