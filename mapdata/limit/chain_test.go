@@ -59,20 +59,21 @@ func TestChain(t *testing.T) {
 		length float64
 		want   []uint8
 	}{
-		"nothing said":                    {passes: 30, want: []uint8{0, 0, 0, 0, 0, 0, 0, 0}},
-		"holds on where many pass":        {say: at{2: reads(70, 20)}, passes: 30, want: []uint8{0, 0, 70, 70, 70, 70, 70, 70}},
-		"not where few pass":              {say: at{2: reads(70, 20)}, passes: 2, want: []uint8{0, 0, 70, 0, 0, 0, 0, 0}},
-		"passes not known":                {say: at{2: reads(70, 20)}, want: []uint8{0, 0, 70, 0, 0, 0, 0, 0}},
-		"until the next sign":             {say: at{0: reads(70, 20), 4: reads(50, 20)}, passes: 30, want: []uint8{70, 70, 70, 70, 50, 50, 50, 50}},
-		"a few misread":                   {say: at{0: reads(70, 40), 4: reads(50, 3)}, passes: 60, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
-		"undecided ends it":               {say: at{0: reads(70, 40), 4: func(s *said) { s.cars(0, 1, 12, posted(50)); s.cars(0, 30, 12, posted(40)) }}, passes: 60, want: []uint8{70, 70, 70, 70, 0, 0, 0, 0}},
-		"the map is wrong all along":      {say: at{0: reads(70, 20)}, limits: all, passes: 30, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
-		"the map has another from there":  {say: at{0: reads(70, 20)}, limits: map[int]uint8{0: 70, 1: 70, 2: 70, 3: 30, 4: 30}, passes: 12, want: []uint8{70, 70, 70, 0, 0, 0, 0, 0}},
-		"but its sign is missing":         {say: at{0: reads(70, 20), 3: gone(30)}, limits: map[int]uint8{0: 70, 1: 70, 2: 70, 3: 30, 4: 30}, passes: 30, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
-		"short edges before a sign":       {say: at{0: reads(70, 20), 4: reads(50, 20)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 70, 50, 50, 50, 50}},
-		"some read it on the short edge":  {say: at{0: reads(70, 20), 3: reads(50, 3), 4: reads(50, 20)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 70, 50, 50, 50, 50}},
-		"many do, and it may stand there": {say: at{0: reads(70, 20), 3: reads(50, 9), 4: reads(50, 20)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 0, 50, 50, 50, 50}},
-		"most do, and it stands there":    {say: at{0: reads(70, 20), 3: reads(50, 20), 4: reads(50, 9)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 50, 50, 50, 50, 50}},
+		"nothing said":                                {passes: 30, want: []uint8{0, 0, 0, 0, 0, 0, 0, 0}},
+		"holds on where many pass":                    {say: at{2: reads(70, 20)}, passes: 30, want: []uint8{0, 0, 70, 70, 70, 70, 70, 70}},
+		"not where few pass":                          {say: at{2: reads(70, 20)}, passes: 2, want: []uint8{0, 0, 70, 0, 0, 0, 0, 0}},
+		"passes not known":                            {say: at{2: reads(70, 20)}, want: []uint8{0, 0, 70, 0, 0, 0, 0, 0}},
+		"until the next sign":                         {say: at{0: reads(70, 20), 4: reads(50, 20)}, passes: 30, want: []uint8{70, 70, 70, 70, 50, 50, 50, 50}},
+		"a few misread":                               {say: at{0: reads(70, 40), 4: reads(50, 3)}, passes: 60, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
+		"undecided ends it":                           {say: at{0: reads(70, 40), 4: func(s *said) { s.cars(0, 1, 12, posted(50)); s.cars(0, 30, 12, posted(40)) }}, passes: 60, want: []uint8{70, 70, 70, 70, 0, 0, 0, 0}},
+		"the map is wrong all along":                  {say: at{0: reads(70, 20)}, limits: all, passes: 30, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
+		"the map has another from there":              {say: at{0: reads(70, 20)}, limits: map[int]uint8{0: 70, 1: 70, 2: 70, 3: 30, 4: 30}, passes: 12, want: []uint8{70, 70, 70, 0, 0, 0, 0, 0}},
+		"but its sign is missing":                     {say: at{0: reads(70, 20), 3: gone(30)}, limits: map[int]uint8{0: 70, 1: 70, 2: 70, 3: 30, 4: 30}, passes: 30, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
+		"the map is right again, and no sign says so": {say: at{0: reads(70, 20), 2: gone(50), 4: gone(70)}, limits: map[int]uint8{0: 70, 1: 70, 2: 50, 3: 50, 4: 70, 5: 70, 6: 70, 7: 70}, passes: 30, want: []uint8{70, 70, 70, 70, 70, 70, 70, 70}},
+		"short edges before a sign":                   {say: at{0: reads(70, 20), 4: reads(50, 20)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 70, 50, 50, 50, 50}},
+		"some read it on the short edge":              {say: at{0: reads(70, 20), 3: reads(50, 3), 4: reads(50, 20)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 70, 50, 50, 50, 50}},
+		"many do, and it may stand there":             {say: at{0: reads(70, 20), 3: reads(50, 9), 4: reads(50, 20)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 0, 50, 50, 50, 50}},
+		"most do, and it stands there":                {say: at{0: reads(70, 20), 3: reads(50, 20), 4: reads(50, 9)}, passes: 30, length: 15, want: []uint8{70, 70, 70, 50, 50, 50, 50, 50}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.length == 0 {

@@ -93,10 +93,11 @@ func TestJudge(t *testing.T) {
 			s.cars(20, 1, 2, posted(30))
 			s.cars(21, 1, 3, posted(50))
 		}, prior: street, days: 22, want: 50},
-		"old news":                       {say: func(s *said) { s.cars(0, 1, 9, posted(30)) }, prior: street, days: 300},
-		"not so old":                     {say: func(s *said) { s.cars(0, 1, 9, posted(30)) }, prior: street, days: 30, want: 30},
-		"the sign is gone":               {say: func(s *said) { s.cars(0, 1, 9, Code{Reading: Missing, KMH: 50}) }, prior: street},
-		"gone, and the one before holds": {say: func(s *said) { s.cars(0, 1, 9, Code{Reading: Missing, KMH: 50}) }, prior: Prior{MapKMH: 50, Class: road.Primary, UpstreamKMH: 70}, want: 70},
+		"old news":                             {say: func(s *said) { s.cars(0, 1, 9, posted(30)) }, prior: street, days: 300},
+		"not so old":                           {say: func(s *said) { s.cars(0, 1, 9, posted(30)) }, prior: street, days: 30, want: 30},
+		"the sign is gone":                     {say: func(s *said) { s.cars(0, 1, 9, Code{Reading: Missing, KMH: 50}) }, prior: street},
+		"gone, and the one before holds":       {say: func(s *said) { s.cars(0, 1, 9, Code{Reading: Missing, KMH: 50}) }, prior: Prior{MapKMH: 50, Class: road.Primary, UpstreamKMH: 70}, want: 70},
+		"gone, and the one before is the same": {say: func(s *said) { s.cars(0, 1, 9, Code{Reading: Missing, KMH: 50}) }, prior: Prior{MapKMH: 50, Class: road.Primary, UpstreamKMH: 50, UpstreamPosterior: 0.99, Silent: 9, Passes: 20}, want: 50},
 		"removed after long": {say: func(s *said) {
 			for d := range 30 {
 				s.cars(d, 1, 50, posted(50))

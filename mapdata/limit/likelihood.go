@@ -81,10 +81,10 @@ func (p *Prior) logLikelihood(r Reading, v, kmh uint8) float64 {
 		}
 	case Missing:
 		switch kmh {
+		case p.UpstreamKMH: // also if it is v: where the same limit holds before, none need stand here
+			return logGone
 		case v:
 			return logUnseen
-		case p.UpstreamKMH:
-			return logGone
 		default:
 			return logOther
 		}
@@ -124,7 +124,7 @@ func (p *Prior) supports(r Reading, v, kmh uint8) bool {
 	case Posted:
 		return v == kmh
 	case Missing:
-		return v != kmh
+		return v != kmh || kmh == p.UpstreamKMH
 	default:
 		return p.logLikelihood(r, v, kmh) >= logSuits
 	}
