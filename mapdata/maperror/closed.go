@@ -11,13 +11,15 @@ import (
 )
 
 const (
-	minClosedM   = 50.0 // a shorter stretch is a part of a junction, which those who take another road no longer need
-	minHistory   = 3    // days before, of which the road was driven on two thirds
-	strayShare   = 0.1  // of a road's vehicles on its fullest day: no more are strays from the roads around
-	rare         = 1e-4 // so improbable must the silence of an open road be
-	evenness     = 4.0  // of days: a road's traffic of one day deviates by 1/√evenness from what it should be, beyond chance
-	consequence  = 0.5  // a road that lost less than this of what the closed one did is driven less because of that
-	changedShare = 0.25 // of its traffic must a road have lost or gained, and by more than chanceSigmas, to be affected by it
+	minClosedM   = 50.0           // a shorter stretch is a part of a junction, which those who take another road no longer need
+	minHistory   = 3              // days before, of which the road was driven on two thirds
+	strayShare   = 0.1            // of a road's vehicles on its fullest day: no more are strays from the roads around
+	rare         = 1e-4           // so improbable must the silence of an open road be
+	evenness     = 4.0            // of days: a road's traffic of one day deviates by 1/√evenness from what it should be, beyond chance
+	allBut       = 1 - strayShare // of a silent road's vehicles must have driven a closed one for the closure to explain the silence
+	leastClear   = 8              // bits of a day's bitmap must be clear for it to tell who drove on two roads
+	consequence  = 0.5            // a road that lost less than this of what the closed one did is driven less because of that
+	changedShare = 0.25           // of its traffic must a road have lost or gained, and by more than chanceSigmas, to be affected by it
 )
 
 // use is who drove on a segment, in either direction, before it fell silent and since.
@@ -36,6 +38,7 @@ type use struct {
 // since is told by the traffic of the whole area: the roads around a closed one lose theirs, too.
 // Segments that hang together are one candidate, and silent roads that hang together by roads
 // whose traffic changed, too, are explained by the one that lost most: all that was lost went through it.
+// So are those, wherever they are, whose vehicles nearly all drove on one that lost more.
 func (j *judge) closed() {
 	if len(j.Passes) == 0 || j.ThroughMS <= 0 {
 		return
@@ -49,6 +52,7 @@ func (j *judge) closed() {
 		}
 	}
 	done := map[road.SegmentID]bool{}
+	var runs []silentRun
 	for _, id := range sorted(silent, cmp.Compare) {
 		if done[id] {
 			continue
@@ -57,23 +61,84 @@ func (j *judge) closed() {
 		affected := j.flood(id, func(n road.SegmentID) bool {
 			return silent[n] != nil || uses[n] != nil && j.changed(uses[n], lastMS, activity)
 		})
-		var runs [][]road.SegmentID
-		most := 0.0
+		first, most := len(runs), 0.0
 		for _, n := range affected {
 			if silent[n] == nil || done[n] {
 				continue
 			}
-			run := j.flood(n, func(o road.SegmentID) bool { return silent[o] != nil })
-			for _, o := range run {
+			run := silentRun{members: j.flood(n, func(o road.SegmentID) bool { return silent[o] != nil })}
+			for _, o := range run.members {
 				done[o] = true
-				most = max(most, silent[o].missing)
+				if u := silent[o]; run.most == nil || u.missing > run.most.missing {
+					run.most = u
+				}
 			}
+			most = max(most, run.most.missing)
 			runs = append(runs, run)
 		}
-		for _, run := range runs {
-			j.close(run, consequence*most, silent)
+		for i := range runs[first:] {
+			runs[first+i].enough = consequence * most
 		}
 	}
+	j.closures(runs, silent)
+}
+
+// silentRun is silent segments that hang together.
+type silentRun struct {
+	members []road.SegmentID
+	most    *use    // of the one that lost most
+	enough  float64 // that must be missing
+}
+
+// closures adds a candidate for each run of silent segments, those that lost most first: a road
+// whose vehicles drove on one that is closed, all but strays, is driven no more because of that.
+func (j *judge) closures(runs []silentRun, silent map[road.SegmentID]*use) {
+	slices.SortFunc(runs, func(a, b silentRun) int {
+		return cmp.Or(-cmp.Compare(a.most.missing, b.most.missing), cmp.Compare(a.most.segment, b.most.segment))
+	})
+	var closed []silentRun
+	for _, run := range runs {
+		led := func(to silentRun) bool {
+			return slices.ContainsFunc(to.members, func(id road.SegmentID) bool { return j.shared(run.most, id) >= allBut })
+		}
+		if !slices.ContainsFunc(closed, led) && j.close(run, silent) {
+			closed = append(closed, run)
+		}
+	}
+}
+
+// shared estimates the share of a silent segment's vehicles that drove on another segment on the
+// same day, by the days on which bitmaps can tell; 0 if none can. Each direction is looked at by itself,
+// as bitmaps fill up, and who drove it mostly drove the other segment in one direction, too.
+func (j *judge) shared(u *use, other road.SegmentID) float64 {
+	var both, all float64
+	for _, e := range [2]road.Edge{u.segment.Edge(false), u.segment.Edge(true)} {
+		for i := range j.Passes[e] {
+			p := &j.Passes[e][i]
+			if p.DayMS > u.lastMS {
+				continue
+			}
+			n, known, most := p.Vehicles.Estimate(), false, 0.0
+			for _, o := range [2]road.Edge{other.Edge(false), other.Edge(true)} {
+				var there learn.Vehicles // nobody, if the day is not among its passes
+				if at := slices.IndexFunc(j.Passes[o], func(q DayPasses) bool { return q.DayMS == p.DayMS }); at >= 0 {
+					there = j.Passes[o][at].Vehicles
+				}
+				if there.AtLeast() <= learn.VehicleBits-leastClear {
+					union := there
+					union.Merge(p.Vehicles)
+					known, most = true, max(most, n+there.Estimate()-union.Estimate())
+				}
+			}
+			if known {
+				both, all = both+most, all+n
+			}
+		}
+	}
+	if all == 0 {
+		return 0
+	}
+	return both / all
 }
 
 // flood is a segment and all that hang together with it by segments of which in is true,
@@ -93,24 +158,20 @@ func (j *judge) flood(from road.SegmentID, in func(road.SegmentID) bool) []road.
 	return members
 }
 
-// close adds the candidate of a run of silent segments, if one of them misses enough vehicles.
-func (j *judge) close(run []road.SegmentID, enough float64, silent map[road.SegmentID]*use) {
-	most := silent[run[0]]
-	for _, id := range run {
-		if u := silent[id]; u.missing > most.missing {
-			most = u
-		}
-	}
+// close adds the candidate of a run of silent segments, if one of them misses enough vehicles, and
+// reports whether it did.
+func (j *judge) close(run silentRun, silent map[road.SegmentID]*use) bool {
+	most := run.most
 	i, ok := j.Map.Find(most.segment.Edge(false))
-	if !ok || most.missing < enough {
-		return
+	if !ok || most.missing < run.enough {
+		return false
 	}
 	if !j.Map.Allowed(i) {
 		i = i.Reverse()
 	}
 	stretch := j.stretch(i, silent)
 	if lengthM(stretch) < minClosedM {
-		return
+		return false
 	}
 	c := Candidate{
 		Type: ClosedRoad, Edge: j.Map.Edge(i), Vehicles: most.vehicles, Geometry: stretch,
@@ -118,6 +179,7 @@ func (j *judge) close(run []road.SegmentID, enough float64, silent map[road.Segm
 	}
 	c.At, _ = pointAt(j.Map.Shape(i), j.Map.LengthM(i)/2)
 	j.found = append(j.found, c)
+	return true
 }
 
 // stretch is the course of an edge and of the silent segments before and after it: where
