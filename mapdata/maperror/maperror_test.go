@@ -3,6 +3,7 @@ package maperror_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -242,6 +243,54 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+// TestMovedOrMissing: what is beside a road may be that road, moved, or another one.
+func TestMovedOrMissing(t *testing.T) {
+	roads, edge := town(t)
+	// A dozen vehicles drive 12 m beside the road, half of their positions off every road, and stand for a third of the time.
+	all := trips(1, 12, 0, at(20, 12), at(390, 12))
+	// One with a bad receiver is on the other side for some seconds.
+	all = append(all, trips(90, 1, 0, at(20, -12), at(140, -12))...)
+	evidence, passes := collect(t, roads, all)
+	for range 12 {
+		for v := range uint64(12) {
+			pass(passes, edge(1, 2), day0, (1+v)*7919)
+		}
+	}
+	for name, tt := range map[string]struct {
+		from, to road.Edge // of a gap that ten vehicles cross
+		moved    bool
+	}{
+		"a bad receiver on the other side":        {0, 0, true},
+		"breaks between it and the next road":     {edge(1, 2), edge(2, 3), true},
+		"breaks between the road before, and it":  {edge(3, 2), edge(2, 1), true},
+		"they come from it to where none leads":   {edge(1, 2), edge(5, 6), false},
+		"they come to it from where none leads":   {edge(4, 5), edge(2, 1), false},
+		"breaks between roads that don't concern": {edge(4, 5), edge(5, 6), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t, roads, slices.Clone(evidence), passes)
+			if tt.from != 0 {
+				v := learn.Vote{Code: uint64(tt.to), N: 10, Sum: [2]int64{10 * 30_000, 10 * 2_000}}
+				for k := range uint64(10) {
+					v.Vehicles.Add((1 + k) * 7919)
+				}
+				in.Evidence = append(in.Evidence, learn.Evidence{EvidenceKey: learn.EvidenceKey{Kind: learn.TurnEvidence, BucketMS: day0, Key: uint64(tt.from)}, Votes: learn.Votes{v}})
+			}
+			moved := false
+			got := maperror.Judge(in, maperror.Config{})
+			for _, c := range got {
+				moved = moved || c.Type == maperror.MovedGeometry && c.Edge.Segment() == edge(1, 2).Segment()
+				if tt.moved && c.Type == maperror.MissingRoad {
+					t.Errorf("a second candidate of one cause: %+v", c)
+				}
+			}
+			if moved != tt.moved {
+				t.Errorf("moved: %v, want %v: %+v", moved, tt.moved, got)
+			}
+		})
+	}
+}
+
 // What is found must not depend on the order of drives, nor on how evidence was grouped
 // before it was summed.
 func TestOrderAndGroupingDoNotMatter(t *testing.T) {
@@ -361,6 +410,59 @@ func TestClosedRoadTakesTrafficFromOthers(t *testing.T) {
 	}
 	if l := length(got[0].Geometry); l < 790 || l > 810 {
 		t.Errorf("the stretch is %.0f m long, want both roads' 800", l)
+	}
+}
+
+// TestSilenceThatAClosureExplains: a road that only those drove who drove on the closed one, too, is
+// driven no more because of that, wherever it is. Not so if others drove it, or if the bitmaps are too full to tell.
+func TestSilenceThatAClosureExplains(t *testing.T) {
+	roads, edge := town(t)
+	closed, afar := edge(2, 3), edge(7, 8)
+	for name, tt := range map[string]struct {
+		drove, shared uint64 // vehicles on the closed road, and how many of the other one's 30 were of them
+		want          []road.Edge
+	}{
+		"all of them":         {60, 30, []road.Edge{closed}},
+		"all but strays":      {60, 28, []road.Edge{closed}},
+		"half of them":        {60, 15, []road.Edge{closed, afar}},
+		"none":                {60, 0, []road.Edge{closed, afar}},
+		"too many drive":      {2000, 30, []road.Edge{closed, afar}},
+		"the other lost more": {25, 25, []road.Edge{afar}},
+		"too many, and none":  {2000, 0, []road.Edge{closed, afar}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			passes := map[road.Edge][]maperror.DayPasses{}
+			for day := range int64(8) {
+				drive := func(e road.Edge, from, n uint64) {
+					for v := range n {
+						pass(passes, e, day0+day*learn.DayMS, from+v+10_000*uint64(day))
+					}
+				}
+				drive(edge(4, 5), 5000, 200)
+				if day < 5 {
+					drive(closed, 0, tt.drove)
+					drive(afar, 0, tt.shared)
+					drive(afar, 3000, 30-tt.shared)
+				}
+			}
+			in := input(t, roads, nil, passes)
+			in.ThroughMS = day0 + 8*learn.DayMS
+			var got []road.Edge
+			for _, c := range maperror.Judge(in, maperror.Config{}) {
+				if c.Type != maperror.ClosedRoad {
+					t.Errorf("%+v", c)
+				}
+				got = append(got, c.Edge.Segment().Edge(false))
+			}
+			slices.Sort(got)
+			for i := range tt.want {
+				tt.want[i] = tt.want[i].Segment().Edge(false)
+			}
+			slices.Sort(tt.want)
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("closed: %v, want %v", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package maperror
 import (
 	"cmp"
 	"math"
+	"slices"
 
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/road"
@@ -19,7 +20,7 @@ const (
 	spreadMaxM = 4.5  // of the distances from a road that was moved (1 sigma), m
 	minMovedM  = 30.0
 	clearShare = 0.75 // and this share if it was moved so far that it seems to be missing,
-	noneShare  = 0.02 // or no more than this on its other side
+	noneShare  = 0.03 // or no more than this of all on its other side, where receivers' errors put as many,
 	steadyM    = 3.75 // with this spread
 	movedMaxM  = 17.0 // farther beside a road is another road, which the map lacks
 )
@@ -138,7 +139,7 @@ func (j *judge) moved() {
 		against := max(passes.vehicles()-vehicles, 0)
 		// Without doubt if nobody keeps to its old course, nor far from the new one; else perhaps
 		// it is a part of a road that the map lacks.
-		beyondDoubt := float64(least.n) <= noneShare*float64(most.n) && spreadM <= steadyM
+		beyondDoubt := float64(least.n) <= noneShare*float64(passes.n) && spreadM <= steadyM
 		if along, on := j.joins(line); !beyondDoubt && (on || along && share < clearShare) {
 			continue
 		}
@@ -174,11 +175,14 @@ func (j *judge) joins(line []geo.Point) (along, on bool) {
 	return along, on
 }
 
-// gapsAt is how many vehicles reached or left a segment in a way that the map lacks.
+// gapsAt is how many vehicles reached or left a segment in a way that the map lacks: from or
+// to one that does not touch it. Gaps between it and the next one are those of a course that is off.
 func (j *judge) gapsAt(id road.SegmentID) int {
 	var t tally
+	next := j.neighbours(id)
 	for k, g := range j.gaps {
-		if k.edges[0].Segment() == id || k.edges[1].Segment() == id {
+		a, b := k.edges[0].Segment(), k.edges[1].Segment()
+		if a == id && !slices.Contains(next, b) || b == id && !slices.Contains(next, a) {
 			t.merge(g)
 		}
 	}
