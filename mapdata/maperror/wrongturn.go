@@ -2,6 +2,7 @@ package maperror
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"math/bits"
 	"slices"
@@ -17,7 +18,8 @@ const (
 	returnedMS     = 180_000 // who passes a junction and comes back within this time,
 	leastReturnMS  = 8_000   // but not before this, made a detour
 	turnedShare    = 0.5     // of who got from one edge into the other, detours must prove at least so many
-	aimedShare     = 0.6     // of who came back must have taken the edge in question
+	aimedShare     = 0.6     // of who came back must have taken the edge in question,
+	backShare      = 0.5     // and of who passed so many must have come back if all others from there take that edge, too: errands bring fewer back
 	chanceSigmas   = 3       // so far above what comes together by chance must they be
 )
 
@@ -103,30 +105,22 @@ func (j *judge) wrongTurns() {
 func (j *judge) wrongTurn(edges [2]road.Edge, came, others []passing) {
 	var made, detours tally
 	// Vehicles share bits: what chance brings together is counted, and taken away.
-	var turned, detoured, returned, chance, chanceBack float64
-	first := 0
-	for _, a := range came {
-		if a.to == edges[1] {
+	var turned, passed, detoured, returned, chance, chanceBack float64
+	for i := range came {
+		if a := &came[i]; a.to == edges[1] {
 			turned += float64(ones(a.vehicles))
 			made.see(a.dayMS, a.vehicles)
-			continue
+		} else {
+			passed += float64(ones(a.vehicles))
 		}
-		for first < len(others) && (others[first].dayMS < a.dayMS || others[first].dayMS == a.dayMS && others[first].sinceMS+trailSlotMS < a.sinceMS) {
-			first++
-		}
-		for k := first; k < len(others) && others[k].dayMS == a.dayMS && others[k].sinceMS <= a.untilMS+returnedMS; k++ {
-			o := &others[k]
-			if o.untilMS < a.sinceMS+leastReturnMS {
-				continue
-			}
-			both := learn.Vehicles{a.vehicles[0] & o.vehicles[0], a.vehicles[1] & o.vehicles[1]}
-			byChance := float64(ones(a.vehicles)*ones(o.vehicles)) / learn.VehicleBits
-			returned, chanceBack = returned+float64(ones(both)), chanceBack+byChance
-			if o.to == edges[1] {
-				detoured, chance = detoured+float64(ones(both)), chance+byChance
-				if both != (learn.Vehicles{}) {
-					detours.see(a.dayMS, both)
-				}
+	}
+	for a, o := range returns(came, others, edges[1]) {
+		both, byChance := inBoth(a, o)
+		returned, chanceBack = returned+float64(ones(both)), chanceBack+byChance
+		if o.to == edges[1] {
+			detoured, chance = detoured+float64(ones(both)), chance+byChance
+			if both != (learn.Vehicles{}) {
+				detours.see(a.dayMS, both)
 			}
 		}
 	}
@@ -135,7 +129,73 @@ func (j *judge) wrongTurn(edges [2]road.Edge, came, others []passing) {
 		sure < aimedShare*(returned-chanceBack) || atLeast(int(sure), int(sure+turned)) < turnedShare {
 		return
 	}
+	if sure < backShare*passed && !j.unlikeOthers(came, others, edges[1], sure) {
+		return
+	}
 	j.turn(WrongTurn, edges, &detours, made.vehicles(), sure/(sure+turned))
+}
+
+// unlikeOthers reports whether those who came back took an edge more often than others who pass the
+// junction from the same edges do, or too few others do to tell. If all take it from there, it is the way
+// back from an errand.
+func (j *judge) unlikeOthers(came, others []passing, to road.Edge, sure float64) bool {
+	type flow struct{ all, into float64 } // vehicles, and those that take the edge
+	back := map[road.Edge]flow{}
+	for a, o := range returns(came, others, to) {
+		both, byChance := inBoth(a, o)
+		f := back[o.from]
+		f.all += float64(ones(both)) - byChance
+		if o.to == to {
+			f.into += float64(ones(both)) - byChance
+		}
+		back[o.from] = f
+	}
+	total := map[road.Edge]flow{}
+	for i := range others {
+		o := &others[i]
+		f := total[o.from]
+		f.all += float64(ones(o.vehicles))
+		if o.to == to {
+			f.into += float64(ones(o.vehicles))
+		}
+		total[o.from] = f
+	}
+	var rest, expected, variance float64
+	for _, e := range sorted(back, byEdge) {
+		all, into := max(total[e].all-back[e].all, 0), max(total[e].into-back[e].into, 0)
+		share := (min(into, all) + 1) / (all + 2) // Laplace's rule of succession
+		n := max(back[e].all, 0)
+		rest, expected, variance = rest+all, expected+n*share, variance+n*share*(1-share)
+	}
+	return rest < float64(j.cfg.MinVehicles) || sure > expected+chanceSigmas*math.Sqrt(variance)
+}
+
+// returns are the pairs of passings, of who came and did not turn into an edge, and of who passed the
+// junction from elsewhere so much later that the same vehicle may have come back; both in order of time.
+func returns(came, others []passing, to road.Edge) iter.Seq2[*passing, *passing] {
+	return func(yield func(a, o *passing) bool) {
+		first := 0
+		for i := range came {
+			a := &came[i]
+			if a.to == to {
+				continue
+			}
+			for first < len(others) && (others[first].dayMS < a.dayMS || others[first].dayMS == a.dayMS && others[first].sinceMS+trailSlotMS < a.sinceMS) {
+				first++
+			}
+			for k := first; k < len(others) && others[k].dayMS == a.dayMS && others[k].sinceMS <= a.untilMS+returnedMS; k++ {
+				if o := &others[k]; o.untilMS >= a.sinceMS+leastReturnMS && !yield(a, o) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// inBoth are the vehicles that two passings have in common, and how many have by chance.
+func inBoth(a, o *passing) (both learn.Vehicles, byChance float64) {
+	both = learn.Vehicles{a.vehicles[0] & o.vehicles[0], a.vehicles[1] & o.vehicles[1]}
+	return both, float64(ones(a.vehicles)*ones(o.vehicles)) / learn.VehicleBits
 }
 
 func ones(v learn.Vehicles) int { return bits.OnesCount64(v[0]) + bits.OnesCount64(v[1]) }

@@ -53,6 +53,7 @@ func TestTurns(t *testing.T) {
 		detour   = []geo.Point{at(0, 0), at(460, 0), at(400, 0), at(400, 400)}
 		errand   = []geo.Point{at(0, 0), at(460, 0), at(0, 0)}
 		fromEast = []geo.Point{at(900, 0), at(400, 0), at(400, 400)}
+		westward = []geo.Point{at(900, 0), at(0, 0)}
 		toSouth  = []geo.Point{at(0, 0), at(400, 0), at(400, -300)}
 	)
 	type some struct {
@@ -72,6 +73,9 @@ func TestTurns(t *testing.T) {
 		"nobody wants to":                   {false, []some{{60, straight}, {30, toSouth}, {40, fromEast}}, 0},
 		"a few who miss it, others make it": {false, []some{{8, detour}, {20, left}, {30, straight}}, 0},
 		"errands, from where one goes back": {false, []some{{20, errand}, {6, detour}, {30, straight}}, 0},
+		"errands, from where all go on":     {false, []some{{12, detour}, {30, straight}, {30, fromEast}}, 0},
+		"others go on another way":          {false, []some{{12, detour}, {30, straight}, {30, westward}}, maperror.WrongTurn},
+		"errands don't bring most back":     {false, []some{{40, detour}, {20, straight}, {30, fromEast}}, maperror.WrongTurn},
 		"it is allowed and made":            {false, []some{{20, left}, {30, straight}}, 0},
 	}
 	for name, tt := range tests {
