@@ -80,14 +80,8 @@ func (p *params) trendTime(s *Server, by learn.TimeBy) trendTime {
 	if _, ok := p.get("resolution"); ok && by != learn.BySteps {
 		p.fail("resolution", "is given without steps to give it to", "group_by with time")
 	}
-	if p.err == nil && by == learn.BySteps {
-		n := 0
-		for at := t.step.Start(t.from.In(t.zone)); at.Before(t.to); at = t.step.Next(at) {
-			if n++; n > maxSteps {
-				p.fail("resolution", "makes more than 10000 steps of the range", "a coarser one, or a shorter range")
-				break
-			}
-		}
+	if p.err == nil && by == learn.BySteps && len(t.steps()) > maxSteps {
+		p.fail("resolution", "makes more than 10000 steps of the range", "a coarser one, or a shorter range")
 	}
 	return t
 }
@@ -105,9 +99,9 @@ func (p *params) zone(name string) *time.Location {
 	return zone
 }
 
-// steps are the starts of the steps that a range touches.
+// steps are the starts of the steps that a range touches; of more than maxSteps, one too many.
 func (t *trendTime) steps() (starts []int64) {
-	for at := t.step.Start(t.from.In(t.zone)); at.Before(t.to); at = t.step.Next(at) {
+	for at := t.step.Start(t.from.In(t.zone)); at.Before(t.to) && len(starts) <= maxSteps; at = t.step.Next(at) {
 		starts = append(starts, at.UnixMilli())
 	}
 	return starts

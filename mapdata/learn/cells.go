@@ -33,11 +33,11 @@ func (s Step) Start(t time.Time) time.Time {
 		// Not by Date: in the hour that a clock repeats, there would be two answers.
 		return t.Add(-time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second - time.Duration(t.Nanosecond()))
 	case Days:
-		return time.Date(y, m, d, 0, 0, 0, 0, t.Location())
+		return midnight(y, m, d, t.Location())
 	case Weeks:
-		return time.Date(y, m, d-int(t.Weekday()+6)%7, 0, 0, 0, 0, t.Location())
+		return midnight(y, m, d-int(t.Weekday()+6)%7, t.Location())
 	default:
-		return time.Date(y, m, 1, 0, 0, 0, 0, t.Location())
+		return midnight(y, m, 1, t.Location())
 	}
 }
 
@@ -52,12 +52,31 @@ func (s Step) Next(t time.Time) time.Time {
 	case Hours:
 		return t.Add(time.Hour)
 	case Days:
-		return time.Date(y, m, d+1, 0, 0, 0, 0, t.Location())
+		return midnight(y, m, d+1, t.Location())
 	case Weeks:
-		return time.Date(y, m, d+7, 0, 0, 0, 0, t.Location())
+		return midnight(y, m, d+7, t.Location())
 	default:
-		return time.Date(y, m+1, 1, 0, 0, 0, 0, t.Location())
+		return midnight(y, m+1, 1, t.Location())
 	}
+}
+
+// midnight is the first moment of a date, or of the one after it if the zone skips it. Where clocks go forward at midnight that is not
+// 0:00, which time.Date puts on the day before or after; where they go back at 1:00, 0:00 comes twice.
+func midnight(y int, m time.Month, d int, zone *time.Location) time.Time {
+	date := func(t time.Time) time.Time {
+		y, m, d := t.Date()
+		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+	}
+	const quarter = 15 * time.Minute // by which clocks go forward and back
+	want := time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+	at := time.Date(y, m, d, 0, 0, 0, 0, zone)
+	for date(at).Before(want) {
+		at = at.Add(quarter)
+	}
+	for before := at.Add(-quarter); !date(before).Before(want); before = at.Add(-quarter) {
+		at = before
+	}
+	return at
 }
 
 // TimeBy is how times are grouped.
