@@ -8,8 +8,12 @@ import (
 	"github.com/carasso/carasso/mapdata/learn"
 )
 
-// mostCells bounds the memory of a query of cells: about 200 bytes each.
-const mostCells = 500_000
+// What bounds the memory of a query of cells.
+const (
+	mostCells = 500_000
+	mostBytes = 256 << 20
+	mostDays  = 4 // of a cell of which the vehicles are remembered: the fullest ones
+)
 
 // What a row is, told by its time: those of five minutes and of deltas start whole minutes.
 const (
@@ -29,9 +33,13 @@ type cellSums struct {
 		at  int32
 	}
 	segments map[uint64]int32
-	at       [][]int32 // by segment and key: 1 + place in sums, or 0. Far fewer misses of the cache than a map of both.
+	at       [][]place // by segment, in order of their keys. Far fewer misses of the cache than a map of both.
 	sums     []cellSum
+	bytes    int // about
 }
+
+// place tells where the sum of a key is.
+type place struct{ key, sum int32 }
 
 type cellSum struct {
 	edge    uint64
@@ -59,13 +67,15 @@ func (d *dayVehicles) atLeast() int {
 }
 
 func newCellSums(g *learn.Grouping) *cellSums {
-	c := &cellSums{clock: learn.NewClock(g)}
+	c := &cellSums{clock: learn.NewClock(g), keys: map[int64]int32{}, segments: map[uint64]int32{}}
 	c.clear()
 	return c
 }
 
 func (c *cellSums) clear() {
-	c.keys, c.segments, c.at, c.sums = map[int64]int32{}, map[uint64]int32{}, c.at[:0], c.sums[:0]
+	clear(c.keys)
+	clear(c.segments)
+	c.at, c.sums, c.bytes = c.at[:0], c.sums[:0], 0
 	c.last.at = -1
 }
 
@@ -86,21 +96,34 @@ func (c *cellSums) of(edge uint64, key int64) (*cellSum, error) {
 	if !ok {
 		seg = int32(len(c.at))
 		c.segments[edge] = seg
-		c.at = append(c.at, nil)
+		if c.at = slices.Grow(c.at, 1)[:seg+1]; c.at[seg] != nil { // of a segment before
+			c.at[seg] = c.at[seg][:0]
+		}
 	}
-	k := int(c.last.at)
-	if places := c.at[seg]; k < len(places) && places[k] > 0 {
-		return &c.sums[places[k]-1], nil
+	places, k := c.at[seg], c.last.at
+	at := len(places)
+	if at > 0 && places[at-1].key >= k { // mostly, they come in order
+		var there bool
+		if at, there = slices.BinarySearchFunc(places, k, func(p place, k int32) int { return cmp.Compare(p.key, k) }); there {
+			return &c.sums[places[at].sum], nil
+		}
 	}
-	if len(c.sums) >= mostCells {
-		return nil, fmt.Errorf("%w: more than %d segments and times", learn.ErrTooMuch, mostCells)
+	if c.bytes += cellBytes; len(c.sums) >= mostCells || c.bytes > mostBytes {
+		return nil, c.tooMuch()
 	}
-	if need := k + 1 - len(c.at[seg]); need > 0 {
-		c.at[seg] = append(c.at[seg], make([]int32, need)...)
-	}
+	c.at[seg] = slices.Insert(places, at, place{k, int32(len(c.sums))})
 	c.sums = append(c.sums, cellSum{edge: edge, key: key})
-	c.at[seg][k] = int32(len(c.sums))
 	return &c.sums[len(c.sums)-1], nil
+}
+
+// What a cell and a day of it take, roughly: slices grow ahead.
+const (
+	cellBytes = 240
+	dayBytes  = 64
+)
+
+func (c *cellSums) tooMuch() error {
+	return fmt.Errorf("%w: %d segments and times, %d MB, are more than %d or %d MB", learn.ErrTooMuch, len(c.sums), c.bytes>>20, mostCells, mostBytes>>20)
 }
 
 func (c *cellSums) add(r *rawSpeed) error {
@@ -119,8 +142,8 @@ func (c *cellSums) add(r *rawSpeed) error {
 	}
 	s.n += int64(r.n)
 	s.sumCMPS += r.sumCMPS
-	s.on(day).vehicles.Merge(r.vehicles)
-	if s.bins, err = appendBins(s.bins, r.bins); err != nil {
+	c.on(s, day).vehicles.Merge(r.vehicles)
+	if s.bins, err = c.appendBins(s.bins, r.bins); err != nil {
 		return fmt.Errorf("segment %d: %w", r.key.edge, err)
 	}
 	if mark != partOfDayMS {
@@ -131,16 +154,21 @@ func (c *cellSums) add(r *rawSpeed) error {
 	}
 	s.n -= int64(r.n)
 	s.sumCMPS -= r.sumCMPS
-	s.on(day).hidden.Merge(r.vehicles)
-	if s.less, err = appendBins(s.less, r.bins); err != nil {
+	c.on(s, day).hidden.Merge(r.vehicles)
+	if s.less, err = c.appendBins(s.less, r.bins); err != nil {
 		return fmt.Errorf("segment %d: %w", r.key.edge, err)
 	}
 	return nil
 }
 
 // appendBins appends a histogram, and adds them up rather than growing beyond mostBins.
-func appendBins(dst, bins []byte) ([]byte, error) {
-	if dst = append(dst, bins...); len(dst) <= mostBins || len(dst) < cap(dst) {
+func (c *cellSums) appendBins(dst, bins []byte) ([]byte, error) {
+	had := cap(dst)
+	dst = append(dst, bins...)
+	if c.bytes += cap(dst) - had; c.bytes > mostBytes {
+		return dst, c.tooMuch()
+	}
+	if len(dst) <= mostBins || len(dst) < cap(dst) {
 		return dst, nil
 	}
 	var all learn.SpeedBins
@@ -162,12 +190,24 @@ func (c *cellSums) segmentwise(f func(*learn.SpeedCell) error) func(*rawSpeed) e
 	}
 }
 
-// on is who drove on a day.
-func (s *cellSum) on(day int64) *dayVehicles {
+// on is who drove on a day. Beyond mostDays it forgets the one with the fewest: of what is told of that later only a part is known, which is
+// a lower bound, too. Who is hidden is never forgotten.
+func (c *cellSums) on(s *cellSum, day int64) *dayVehicles {
 	for i := range slices.Backward(s.days) { // rows come about in order: it is the last
 		if s.days[i].day == day {
 			return &s.days[i]
 		}
+	}
+	fewest := -1
+	for i := range s.days {
+		if d := &s.days[i]; len(s.days) >= mostDays && d.hidden == (learn.Vehicles{}) && (fewest < 0 || d.atLeast() < s.days[fewest].atLeast()) {
+			fewest = i
+		}
+	}
+	if fewest >= 0 {
+		s.days = slices.Delete(s.days, fewest, fewest+1)
+	} else {
+		c.bytes += dayBytes
 	}
 	s.days = append(s.days, dayVehicles{day: day})
 	return &s.days[len(s.days)-1]

@@ -52,11 +52,11 @@ type rolledDays struct {
 	partsFrom, partsTo []time.Time
 }
 
-// readRolledDays are the first run of whole days within [from, to), and of those before oldest that are so for the larger part; none if
-// from is zero.
+// readRolledDays are the first run of whole days within [from, to), and, unless that is less than a day, of those before oldest that are
+// so for the larger part; none if from is zero.
 func readRolledDays(ctx context.Context, tx pgx.Tx, from, to, oldest time.Time) (r rolledDays, err error) {
 	rows, err := tx.Query(ctx, `SELECT day FROM speed_day_done WHERE day >= $1 AND day + interval '24 hours' <= $2
-		OR day < $3 AND day + interval '12 hours' >= $1 AND day + interval '12 hours' < $2 ORDER BY day`, from, to, oldest)
+		OR day < $3 AND $2 - $1 >= interval '24 hours' AND day + interval '12 hours' >= $1 AND day + interval '12 hours' < $2 ORDER BY day`, from, to, oldest)
 	if err != nil {
 		return r, err
 	}

@@ -33,8 +33,11 @@ func (db *DB) AddUpDays(ctx context.Context) (written int64, err error) {
 			}
 		}
 	}
-	_, err = db.pool.Exec(ctx, "DELETE FROM speed_day_done WHERE day < $1", today.Add(-db.retention.History))
-	return written, wrap("forget days that were added up", err)
+	// Of older days speed_day has all that there will ever be.
+	_, err = db.pool.Exec(ctx, `WITH forgotten AS (DELETE FROM speed_day_done WHERE day < $1)
+		INSERT INTO speed_day_done (day) SELECT generate_series($1::timestamptz, $2::timestamptz - interval '24 hours', interval '24 hours')
+		ON CONFLICT DO NOTHING`, today.Add(-db.retention.History), today.Add(-db.retention.Speeds))
+	return written, wrap("note days as added up", err)
 }
 
 // daysToAddUp lists the days before today that speed_day may lack something of, as long as there are five minutes to add up.

@@ -135,6 +135,14 @@ func TestOldDaysAddedUp(t *testing.T) {
 	for i := range rows {
 		all += int64(rows[i].N)
 	}
+	// Less than a day of them is not told by the whole day.
+	for name, g := range map[string]learn.Grouping{"five minutes": {To: start.Add(12*time.Hour + learn.Bucket)}, "an hour": {To: start.Add(13 * time.Hour), By: learn.ByWeekday}} {
+		g.From, g.Zone = start.Add(12*time.Hour), time.UTC
+		must(t, db.SpeedCells(ctx, learn.CellQuery{Grouping: g, Ranges: [][2]uint64{{0, 1 << 53}}}, func(c *learn.SpeedCell) error {
+			t.Errorf("%s of a day without five minutes: %+v", name, c)
+			return nil
+		}))
+	}
 	for _, name := range []string{"America/Los_Angeles", "Asia/Tokyo", "Asia/Kathmandu", "Pacific/Kiritimati", "Etc/GMT+12", "Etc/GMT-12"} {
 		zone, err := time.LoadLocation(name)
 		must(t, err)
