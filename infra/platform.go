@@ -70,7 +70,7 @@ func newPlatform(app awscdk.App, c Config, n *network, d *data, props *awscdk.St
 		}
 	}
 	task := p.task(p.stack, migrate, jobsSize, d, p.tag, environment{
-		"CARASSO_DATABASE_URL": databaseURL(d), "CARASSO_APP_ROLE": databaseUser,
+		"AWS_REGION": *awscdk.Aws_REGION(), "CARASSO_DATABASE_URL": databaseURL(d), "CARASSO_DATABASE_AUTH": "iam", "CARASSO_APP_ROLE": databaseUser,
 		"PGHOST": *d.database.AttrEndpointAddress(), "PGUSER": databaseMaster,
 	}, map[string]awsecs.Secret{
 		"PGPASSWORD": p.secret(migrate, awssecretsmanager.Secret_FromSecretAttributes(p.stack, str("DatabaseMaster"), &awssecretsmanager.SecretAttributes{

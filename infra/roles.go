@@ -118,7 +118,8 @@ func (p *platform) taskRole(name string, c Config, d *data) {
 		allow(r, []string{"ecs:GetTaskProtection", "ecs:UpdateTaskProtection"}, *p.stack.FormatArn(&awscdk.ArnComponents{
 			Service: str("ecs"), Resource: str("task"), ResourceName: str("carasso/*"),
 		}))
-	case migrate: // by the master's password; AWS's APIs are no business of it
+	case migrate: // as the services' user; before there is one, by the master's password
+		p.connect(r, d)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/carasso/carasso/internal/awsclient"
 	"github.com/carasso/carasso/internal/postgres"
@@ -16,17 +17,21 @@ type databaseFlags struct {
 }
 
 // config is how service reaches the database.
-func (f databaseFlags) config(ctx context.Context, service string) (postgres.Config, error) {
-	cfg := postgres.Config{URL: f.DatabaseURL, ApplicationName: "carasso-" + service}
-	if f.Auth != "iam" {
-		return cfg, nil
+func (f databaseFlags) config(ctx context.Context, service string) (cfg postgres.Config, err error) {
+	cfg = postgres.Config{URL: f.DatabaseURL, ApplicationName: "carasso-" + service}
+	if f.Auth == "iam" {
+		cfg.Password, err = databaseTokens(ctx)
 	}
+	return cfg, err
+}
+
+// databaseTokens are the passwords of AWS's IAM.
+func databaseTokens(ctx context.Context) (func(ctx context.Context, address, user string) (string, error), error) {
 	clients, err := awsclient.Load(ctx, awsclient.Config{}, nil)
 	if err != nil {
-		return cfg, fmt.Errorf("aws: %w", err)
+		return nil, fmt.Errorf("aws: %w", err)
 	}
-	cfg.Password = clients.DatabaseToken
-	return cfg, nil
+	return clients.DatabaseToken, nil
 }
 
 // upToDate brings the schema up to date, or waits until somebody has.
@@ -40,7 +45,8 @@ func (f databaseFlags) upToDate(ctx context.Context, db *postgres.DB) error {
 // migrateCmd brings the database's schema up to date, once, for services that wait for it.
 type migrateCmd struct {
 	DatabaseURL string `env:"CARASSO_DATABASE_URL" required:"" help:"PostgreSQL, as a libpq connection string, as a user who may make roles if --app-role is given."`
-	AppRole     string `env:"CARASSO_APP_ROLE" help:"Role that services log in as; made if missing, and owner of the schema. With RDS's IAM, it logs in with tokens."`
+	AppRole     string `env:"CARASSO_APP_ROLE" help:"Role that services log in as; made if missing, and owner of the schema."`
+	Auth        string `name:"database-auth" default:"url" enum:"url,iam" env:"CARASSO_DATABASE_AUTH" help:"How that role logs in: as the URL says, or with tokens of AWS's IAM."`
 }
 
 // Run implements the subcommand.
@@ -50,16 +56,46 @@ func (c *migrateCmd) Run(ctx context.Context, logs *logFlags) error {
 		return err
 	}
 	cfg := postgres.Config{URL: c.DatabaseURL, ApplicationName: "carasso-migrate"}
-	if c.AppRole != "" {
-		if err := postgres.PrepareRole(ctx, cfg, c.AppRole); err != nil {
+	if c.AppRole == "" {
+		return migrate(ctx, cfg, log)
+	}
+	if c.Auth != "iam" {
+		if err := postgres.PrepareRole(ctx, cfg, c.AppRole, false); err != nil {
 			return err
 		}
 		cfg.Role = c.AppRole
+		return migrate(ctx, cfg, log)
 	}
+	as := cfg
+	as.User = c.AppRole
+	if as.Password, err = databaseTokens(ctx); err != nil {
+		return err
+	}
+	// The role exists but for the first time. So its maker's password is needed once only.
+	if err := reach(ctx, as, log); err != nil {
+		log.InfoContext(ctx, "the services' role can't log in yet", "role", c.AppRole, "error", err)
+		if err := postgres.PrepareRole(ctx, cfg, c.AppRole, true); err != nil {
+			return err
+		}
+	}
+	return migrate(ctx, as, log)
+}
+
+func migrate(ctx context.Context, cfg postgres.Config, log *slog.Logger) error {
 	db, err := postgres.Open(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	return db.Migrate(ctx)
+}
+
+// reach tells why nobody can log in, if so.
+func reach(ctx context.Context, cfg postgres.Config, log *slog.Logger) error {
+	db, err := postgres.Open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return db.Ping(ctx)
 }

@@ -80,7 +80,7 @@ func (r *report) roles(target string) {
 			":ExportsOutputFnGetAttEnvelopes": nil, "DeadLetters": nil, "Live": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"}, "/raw/*": {del, get, put}, "/quarantine/*": {del, get, put}, "/map/*": {get}, "/import/*": {get},
 			"/tiles/*": {del, get, put}, "/release/*": {del, get, put}, "dbuser": {"rds-db:connect"}, "MasterKey": nil,
 		},
-		"MigrateRole": {":ExportsOutputFnGetAttEnvelopes": nil, "DeadLetters": nil, "Live": nil, "AttRaw": nil, "AttTiles": nil, "dbuser": nil, "Key": nil},
+		"MigrateRole": {":ExportsOutputFnGetAttEnvelopes": nil, "DeadLetters": nil, "Live": nil, "AttRaw": nil, "AttTiles": nil, "dbuser": {"rds-db:connect"}, "Key": nil},
 	} {
 		if _, ok := r.must("AWS::IAM::Role", role); !ok {
 			continue

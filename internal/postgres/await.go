@@ -32,10 +32,14 @@ func (db *DB) AwaitSchema(ctx context.Context) error {
 	sources := provider.ListSources()
 	want := sources[len(sources)-1].Version
 	told := false
+	var last error
 	for {
 		have, err := db.schemaVersion(ctx)
 		if err == nil && have >= want {
 			return nil
+		}
+		if ctx.Err() == nil { // else that is why
+			last = err
 		}
 		if !told {
 			told = true
@@ -43,6 +47,9 @@ func (db *DB) AwaitSchema(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			if last != nil {
+				return fmt.Errorf("waiting for the schema: %w", last)
+			}
 			return fmt.Errorf("the schema is at version %d, this program needs %d: run carasso migrate (%w)", have, want, ctx.Err())
 		case <-time.After(time.Second):
 		}

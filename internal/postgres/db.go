@@ -30,6 +30,8 @@ type Config struct {
 	MaxConns int32
 	// ApplicationName shows in pg_stat_activity. Default "carasso".
 	ApplicationName string
+	// User logs in; URL's or PGUSER's if empty.
+	User string
 	// Role is set after logging in, so that what is made belongs to it; the user's own if empty.
 	Role string
 	// Password is asked for at each connection, for those that expire; it is given host:port and user. nil: what URL says.
@@ -76,6 +78,9 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*DB, error) {
 	}
 	if pc.ConnConfig.ConnectTimeout == 0 {
 		pc.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	if c.User != "" {
+		pc.ConnConfig.User = c.User
 	}
 	params := pc.ConnConfig.RuntimeParams
 	params["application_name"] = c.ApplicationName
