@@ -311,8 +311,11 @@ func TestPipelineIsSharedAndSurvivesTheDatabase(t *testing.T) {
 	}
 }
 
+// A stream is held to no bound of a whole answer, only to one of each of its documents.
 func TestStreamSendsAndEndsWithDrain(t *testing.T) {
 	b := newBench(t, func(c *management.Config, _ *management.Deps) { c.MaxStreams = 1 })
+	b.Config.WriteTimeout = 1500 * time.Millisecond // of connections from now on
+	b.client.CloseIdleConnections()
 	token := b.token(t, credential.Analyst)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.URL+"/v1/pipeline/stream", nil)
 	if err != nil {
@@ -331,6 +334,14 @@ func TestStreamSendsAndEndsWithDrain(t *testing.T) {
 	}
 	if res, doc := b.do(t, "GET", "/v1/pipeline/stream", token, nil); res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a second stream: %d %s", res.StatusCode, doc)
+	}
+	for documents := 1; documents < 4; {
+		if !lines.Scan() {
+			t.Fatalf("it ended after %d documents: %v", documents, lines.Err())
+		}
+		if strings.HasPrefix(lines.Text(), "data: ") {
+			documents++
+		}
 	}
 	if err := b.server.Drain(t.Context()); err != nil {
 		t.Fatal(err)

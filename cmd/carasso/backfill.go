@@ -64,32 +64,28 @@ func (c *backfillCmd) await(ctx context.Context, b jobReply) error {
 	if c.Wait == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Wait)
-	defer cancel()
-	for told := ""; ; {
+	told := ""
+	state := func() string { return fmt.Sprintf("job %s is still %s", b.ID, b.State) }
+	return c.poll(ctx, c.Wait, state, func(ctx context.Context) (bool, error) {
 		var now jobReply
 		if err := c.ask(ctx, credential.Operator, http.MethodGet, "/v1/jobs/"+url.PathEscape(b.ID), nil, &now); err != nil {
-			return err
+			return false, err
 		}
-		switch {
+		switch b.State = now.State; {
 		case now.State == job.Succeeded:
 			_, err := fmt.Fprintf(os.Stdout, "%s\n", now.Result)
-			return err
+			return true, err
 		case now.State.Ended():
 			err := fmt.Errorf("job %s was %s", b.ID, now.State)
 			for _, e := range now.Errors {
 				err = errors.Join(err, errors.New(e.Error))
 			}
-			return err
+			return true, err
 		}
 		if p := now.Progress; p.Message != told && p.Total != nil {
 			told = p.Message
 			fmt.Fprintf(os.Stderr, "%d of %d objects: %s\n", p.Done, *p.Total, p.Message)
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("job %s is still %s after %v; it goes on", b.ID, now.State, c.Wait)
-		case <-time.After(time.Second):
-		}
-	}
+		return false, nil
+	})
 }

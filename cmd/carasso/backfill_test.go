@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,14 +20,16 @@ func TestBackfillCommand(t *testing.T) {
 	const running = `{"id":"7","state":"running","progress":{"done":1,"total":3,"message":"import/1.parquet"},"result":null,"errors":[]}`
 	for name, c := range map[string]struct {
 		wait time.Duration
-		told []string // the job, each time it is asked for
+		told []string // the job, each time it is asked for; "" is 503
 		err  string   // part of the error
 	}{
-		"succeeded":  {time.Minute, []string{running, `{"id":"7","state":"succeeded","result":{"batches":3}}`}, ""},
-		"cancelled":  {time.Minute, []string{`{"id":"7","state":"cancelled","errors":[{"error":"no object begins with it"}]}`}, "no object begins with it"},
-		"failed":     {time.Minute, []string{`{"id":"7","state":"failed","errors":[{"error":"first"},{"error":"second"}]}`}, "failed\nfirst\nsecond"},
-		"takes long": {10 * time.Millisecond, []string{running, running}, "it goes on"},
-		"not waited": {0, nil, ""},
+		"succeeded":        {time.Minute, []string{running, `{"id":"7","state":"succeeded","result":{"batches":3}}`}, ""},
+		"cancelled":        {time.Minute, []string{`{"id":"7","state":"cancelled","errors":[{"error":"no object begins with it"}]}`}, "no object begins with it"},
+		"failed":           {time.Minute, []string{`{"id":"7","state":"failed","errors":[{"error":"first"},{"error":"second"}]}`}, "failed\nfirst\nsecond"},
+		"takes long":       {1500 * time.Millisecond, slices.Repeat([]string{running}, 5), "job 7 is still running, after 1.5s; it goes on"},
+		"away for a while": {time.Minute, []string{"", running, "", `{"id":"7","state":"succeeded","result":{"batches":3}}`}, ""},
+		"away":             {1500 * time.Millisecond, slices.Repeat([]string{""}, 5), "is still queued, after 1.5s; it goes on, but"},
+		"not waited":       {0, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -42,6 +45,9 @@ func TestBackfillCommand(t *testing.T) {
 					}
 					fmt.Fprint(w, `{"created":true,"job":{"id":"7","state":"queued"}}`)
 				case r.URL.Path == "/v1/jobs/7" && len(told) > 0:
+					if told[0] == "" {
+						w.WriteHeader(http.StatusServiceUnavailable)
+					}
 					fmt.Fprint(w, told[0])
 					told = told[1:]
 				default:

@@ -77,28 +77,24 @@ func (c *eraseCmd) await(ctx context.Context, e erasureReply) error {
 	if c.Wait == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Wait)
-	defer cancel()
-	for told := ""; ; {
+	told := ""
+	state := func() string { return fmt.Sprintf("erasure %s is still %s", e.ID, e.State) }
+	return c.poll(ctx, c.Wait, state, func(ctx context.Context) (bool, error) {
 		if err := c.ask(ctx, credential.Admin, http.MethodGet, "/v1/erasures/"+url.PathEscape(e.ID), nil, &e); err != nil {
-			return err
+			return false, err
 		}
 		switch e.State {
 		case "done":
-			return c.write(e.Receipt)
+			return true, c.write(e.Receipt)
 		case "failed", "cancelled", "abandoned":
-			return fmt.Errorf("erasure %s: its job was %s; ask again to go on with it", e.ID, e.State)
+			return true, fmt.Errorf("erasure %s: its job was %s; ask again to go on with it", e.ID, e.State)
 		}
 		if p := e.Progress; p != nil && p.Message != told {
 			told = p.Message
 			fmt.Fprintln(os.Stderr, told)
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("erasure %s is still %s after %v", e.ID, e.State, c.Wait)
-		case <-time.After(time.Second):
-		}
-	}
+		return false, nil
+	})
 }
 
 func (c *eraseCmd) write(receipt []byte) error {
