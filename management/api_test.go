@@ -314,8 +314,6 @@ func TestPipelineIsSharedAndSurvivesTheDatabase(t *testing.T) {
 // A stream is held to no bound of a whole answer, only to one of each of its documents.
 func TestStreamSendsAndEndsWithDrain(t *testing.T) {
 	b := newBench(t, func(c *management.Config, _ *management.Deps) { c.MaxStreams = 1 })
-	b.Config.WriteTimeout = 1500 * time.Millisecond // of connections from now on
-	b.client.CloseIdleConnections()
 	token := b.token(t, credential.Analyst)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.URL+"/v1/pipeline/stream", nil)
 	if err != nil {

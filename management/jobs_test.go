@@ -90,7 +90,7 @@ func TestJobThroughTheQueue(t *testing.T) {
 	if err := json.Unmarshal(doc, &started); err != nil || !started.Created {
 		t.Fatalf("%s: %v", doc, err)
 	}
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		_, doc = b.do(t, "GET", "/v1/jobs/"+started.Job.ID, token, nil)
 		if strings.Contains(string(doc), `"succeeded"`) {

@@ -30,6 +30,9 @@ type bench struct {
 	client *http.Client
 }
 
+// writeTimeout is what a whole answer may take, longer than any here but a stream.
+const writeTimeout = 1500 * time.Millisecond
+
 func newBench(t *testing.T, adjust func(*management.Config, *management.Deps)) *bench {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
@@ -58,7 +61,9 @@ func newBench(t *testing.T, adjust func(*management.Config, *management.Deps)) *
 	if b.server, err = management.New(cfg, deps); err != nil {
 		t.Fatal(err)
 	}
-	b.Server = httptest.NewServer(b.server)
+	b.Server = httptest.NewUnstartedServer(b.server)
+	b.Config.WriteTimeout = writeTimeout
+	b.Start()
 	b.client = b.Client()
 	t.Cleanup(func() {
 		_ = b.server.Drain(context.Background())

@@ -26,6 +26,8 @@ type Housekeeper struct {
 	fails *prometheus.CounterVec
 }
 
+const foldTask = "fold"
+
 // NewHousekeeper makes a Housekeeper; Run starts it.
 func NewHousekeeper(cfg HousekeeperConfig, store FoldStore, log *slog.Logger, r prometheus.Registerer) *Housekeeper {
 	h := &Housekeeper{
@@ -45,6 +47,7 @@ func NewHousekeeper(cfg HousekeeperConfig, store FoldStore, log *slog.Logger, r 
 		}, []string{"task"}),
 	}
 	r.MustRegister(h.rows, h.took, h.fails)
+	h.fails.WithLabelValues(foldTask) // 0 from the start, so that the first failure is a growth
 	return h
 }
 
@@ -57,7 +60,7 @@ func (h *Housekeeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-fold.C:
-			h.task(ctx, "fold", h.fold)
+			h.task(ctx, foldTask, h.fold)
 		}
 	}
 }

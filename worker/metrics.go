@@ -62,5 +62,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.untrusted = single("untrusted_batches_total", "Batches archived whose positions can't be trusted: they count for no speed.")
 	m.panics = single("panics_total", "Panics while decoding, matching or flushing envelopes.")
 	r.MustRegister(m.step, m.flush, m.flushBatches, m.queueAge)
+	for _, operation := range []string{"receive", "match", "delete", "extend", "redrive", "receive_dead"} {
+		m.errors.WithLabelValues(operation) // 0 from the start, so that the first failure is a growth
+	}
 	return m
 }

@@ -67,6 +67,7 @@ func NewProjector(cfg ProjectorConfig, layer Layer, store ProjectorStore, log *s
 	if cfg.Gather > 0 {
 		batch = 200 // judging takes its time, and gathering must not wait for too long
 	}
+	m.errors.WithLabelValues(layer.Name()) // 0 from the start, so that the first failure is a growth
 	return &Projector{
 		cfg: ProjectorConfig{
 			Interval: cmp.Or(cfg.Interval, time.Second),

@@ -25,6 +25,7 @@ type awsStack struct {
 	receiverURL string
 	receiver    *process
 	workers     []*process
+	services    []*process
 }
 
 func newAWSStack(t *testing.T) *awsStack {
@@ -79,6 +80,7 @@ func (s *awsStack) service(name string) (p *process, url string) {
 	s.t.Helper()
 	addr := freePort(s.t)
 	p = start(s.t, s.env, name, "--listen", addr)
+	s.services = append(s.services, p)
 	p.ready("http://"+addr, time.Minute)
 	return p, "http://" + addr
 }
@@ -100,6 +102,27 @@ func (s *awsStack) stopPostgres() {
 	}
 }
 
+// toldCloudWatch expects of each kind of service that it told all that dashboards and alarms are made of.
+func (s *awsStack) toldCloudWatch() {
+	s.t.Helper()
+	told := map[string]string{}
+	for _, p := range s.services {
+		told[p.name] += p.out.String()
+	}
+	for name, out := range told {
+		if !strings.Contains(out, `"Namespace":"`+selection.Namespace+`"`) {
+			s.t.Errorf("%s told CloudWatch nothing in minutes", name)
+		}
+	}
+	for _, m := range selection.Metrics() {
+		for _, service := range m.Services {
+			if !strings.Contains(told[service], `"`+m.Name+`":`) {
+				s.t.Errorf("%s did not tell CloudWatch of %s", service, m.Name)
+			}
+		}
+	}
+}
+
 // On LocalStack, with a worker killed and the database away for 30 s under load: the receiver
 // keeps accepting, the other worker catches up, and the fleet finds everything it was told
 // is accepted, once. Then every kind of job runs over what is there.
@@ -118,11 +141,12 @@ func TestAWSStack(t *testing.T) {
 	if out := f.out.String(); strings.Contains(out, "rejected for good: 5") {
 		t.Errorf("the receiver depended on the database:\n%s", out)
 	}
-	for p, metric := range map[*process]string{s.receiver: "carasso_receiver_requests_total", s.workers[1]: "carasso_worker_flush_seconds"} {
-		if out := p.out.String(); !strings.Contains(out, `"Namespace":"`+selection.Namespace+`"`) || !strings.Contains(out, `"`+metric+`":`) {
-			t.Errorf("%s told CloudWatch nothing of %s in minutes", p.name, metric)
-		}
-	}
 	s.workers[1].terminate(time.Minute)
 	s.receiver.terminate(time.Minute)
+	s.toldCloudWatch()
+	for _, p := range s.services {
+		if strings.Contains(p.out.String(), "are not registered") {
+			t.Errorf("%s lacks metrics that it should tell CloudWatch:\n%s", p.name, p.out.String())
+		}
+	}
 }

@@ -47,3 +47,57 @@ func TestBuryAfterCrash(t *testing.T) {
 		t.Errorf("Depth = %+v, %v, want %+v", depth, err, want)
 	}
 }
+
+// Dead letters respect the disk's reserve too: a message stays in the queue until there is space.
+func TestBuryOnAFullDisk(t *testing.T) {
+	s, err := Open(t.Context(), Config{Dir: t.TempDir(), SyncInterval: time.Second, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	q, err := s.Queue(t.Context(), QueueConfig{Name: "q", MaxReceive: 1, Visibility: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if errs := q.Send(t.Context(), [][]byte{[]byte("poison")}); errs != nil {
+		t.Fatal(errs)
+	}
+	ds, err := q.Receive(t.Context(), 1, time.Second)
+	if err != nil || len(ds) != 1 {
+		t.Fatalf("Receive = %v, %v", ds, err)
+	}
+	if err := q.Release(t.Context(), ds, 0); err != nil {
+		t.Fatal(err)
+	}
+	reserve := func(free uint64) {
+		s.space.mu.Lock()
+		defer s.space.mu.Unlock()
+		s.space.free, s.space.checked = free, time.Time{}
+	}
+	before := s.space.free
+	reserve(1 << 62)
+	if ds, err = q.Receive(t.Context(), 1, 300*time.Millisecond); err != nil || len(ds) != 0 {
+		t.Fatalf("Receive = %v, %v, want nothing", ds, err)
+	}
+	if depth, err := q.Depth(t.Context()); err != nil || depth.DeadLetters != 0 || depth.Visible+depth.InFlight != 1 {
+		t.Errorf("Depth = %+v, %v on a full disk", depth, err)
+	}
+	reserve(before)
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); {
+		if _, err := q.Receive(t.Context(), 1, 300*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		depth, err := q.Depth(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if depth == (telemetry.QueueDepth{DeadLetters: 1}) {
+			return
+		}
+	}
+	t.Error("it was not buried when there was space")
+}

@@ -75,7 +75,10 @@ func (q *Queue) bury(ctx context.Context, msg *nats.Msg, meta *nats.MsgMetadata)
 	letter.Header.Set(headerSentAt, strconv.FormatInt(meta.Timestamp.UnixNano(), 10))
 	letter.Header.Set(headerAttempts, strconv.FormatUint(meta.NumDelivered-1, 10))
 	id := fmt.Sprintf("%s-%d", q.config.Name, meta.Sequence.Stream)
-	_, err := q.server.js.PublishMsg(ctx, letter, jetstream.WithMsgID(id))
+	err := q.server.space.Check()
+	if err == nil {
+		_, err = q.server.js.PublishMsg(ctx, letter, jetstream.WithMsgID(id))
+	}
 	ack := []byte("+TERM")
 	if err != nil {
 		q.logger.WarnContext(ctx, "dead_letter_refused", "error", refusal(err), "sequence", meta.Sequence.Stream)

@@ -80,10 +80,10 @@ func define[A job.Args](t *testing.T, s job.Spec, f func(context.Context, A, job
 	return k
 }
 
-// await polls the job until ok, for at most 20 s.
+// await polls the job until ok, for at most a minute.
 func await(t *testing.T, j *river.Jobs, id int64, ok func(job.Job) bool) job.Job {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		b, err := j.Get(t.Context(), id)
 		if err != nil {
