@@ -8,6 +8,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/carasso/carasso/internal/problem"
 )
@@ -21,12 +23,9 @@ func readJSON(r *http.Request, v any, expected string) error {
 	if mt, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mt != "application/json" {
 		return &problem.Problem{Kind: problem.UnsupportedMedia, Detail: "Send the body as application/json.", Expected: "application/json"}
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	body, err := readBody(r, maxBody, expected)
 	if err != nil {
-		return &problem.Problem{Kind: problem.InvalidRequest, Detail: "The body ended early.", Expected: expected}
-	}
-	if len(body) > maxBody {
-		return &problem.Problem{Kind: problem.TooLarge, Detail: fmt.Sprintf("The body is larger than %d bytes.", maxBody), Expected: expected}
+		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
@@ -37,4 +36,28 @@ func readJSON(r *http.Request, v any, expected string) error {
 		return &problem.Problem{Kind: problem.InvalidRequest, Detail: "The body holds more than one JSON value.", Expected: expected}
 	}
 	return nil
+}
+
+// readBody reads a request's body of at most most bytes of JSON. Text that the database can't store is refused: what is not
+// UTF-8, and U+0000.
+func readBody(r *http.Request, most int64, expected string) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
+	if err != nil {
+		return nil, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The body ended early.", Expected: expected}
+	}
+	if int64(len(body)) > most {
+		return nil, &problem.Problem{Kind: problem.TooLarge, Detail: fmt.Sprintf("The body is larger than %d bytes.", most), Expected: expected}
+	}
+	if !utf8.Valid(body) {
+		return nil, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The body is not UTF-8.", Expected: expected}
+	}
+	for d := json.NewDecoder(bytes.NewReader(body)); ; {
+		token, err := d.Token()
+		if err != nil { // the end, or what who decodes it will complain of
+			return body, nil
+		}
+		if text, ok := token.(string); ok && strings.ContainsRune(text, 0) {
+			return nil, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The body holds the character U+0000.", Expected: expected}
+		}
+	}
 }

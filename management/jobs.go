@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -216,12 +215,14 @@ type order struct {
 
 // postJob starts a job.
 func (s *Server) postJob(r *http.Request) (change, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxJobBody))
+	const expected = `{"kind":"…","args":{…}} of at most 64 KiB; /v1/job-kinds lists kinds and arguments`
+	body, err := readBody(r, maxJobBody, expected)
+	if err != nil {
+		return change{}, err
+	}
 	var o order
-	if err != nil || json.Unmarshal(body, &o) != nil || o.Kind == "" || len(o.Kind) > maxKind {
-		return change{}, &problem.Problem{
-			Kind: problem.InvalidRequest, Detail: "The body is not the expected JSON.", Expected: `{"kind":"…","args":{…}} of at most 64 KiB; /v1/job-kinds lists kinds and arguments`,
-		}
+	if json.Unmarshal(body, &o) != nil || o.Kind == "" || len(o.Kind) > maxKind {
+		return change{}, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The body is not the expected JSON.", Expected: expected}
 	}
 	return change{target: "job-kind/" + o.Kind, asked: o, apply: func(ctx context.Context) (effect, error) {
 		b, created, err := s.deps.Jobs.Start(ctx, o.Kind, o.Args, sender(ctx).Subject)

@@ -3,7 +3,6 @@ package management
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -166,9 +165,12 @@ func (s *Server) putMapErrorStatus(r *http.Request) (change, error) {
 	if err != nil {
 		return change{}, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The id is " + quote(raw) + ".", Expected: "the id of a feature of /v1/map-errors"}
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxReviewBody))
+	body, err := readBody(r, maxReviewBody, expected)
+	if err != nil {
+		return change{}, err
+	}
 	var d review
-	if err != nil || json.Unmarshal(body, &d) != nil {
+	if json.Unmarshal(body, &d) != nil {
 		return change{}, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The body is not the expected JSON.", Expected: expected}
 	}
 	switch d.Status {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 
@@ -49,6 +51,8 @@ func newParams(raw string, known ...string) *params {
 			p.fail(name, "is not a parameter of this path", "one of "+strings.Join(known, ", "))
 		} else if len(values[name]) > 1 {
 			p.fail(name, "is given more than once", "once")
+		} else if v := values[name][0]; !utf8.ValidString(v) || strings.ContainsFunc(v, unicode.IsControl) {
+			p.fail(name, "is not UTF-8, or holds control characters", "text")
 		}
 	}
 	return p

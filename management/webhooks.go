@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/carasso/carasso/internal/credential"
 	"github.com/carasso/carasso/internal/problem"
 	"github.com/carasso/carasso/internal/webhook"
 )
@@ -137,7 +138,7 @@ func (s *Server) getWebhooks(r *http.Request) (any, error) {
 	}
 	doc := webhooksDoc{Webhooks: []webhookDoc{}}
 	for i := range all {
-		doc.Webhooks = append(doc.Webhooks, newWebhookDoc(&all[i]))
+		doc.Webhooks = append(doc.Webhooks, webhookFor(r.Context(), &all[i]))
 	}
 	return doc, nil
 }
@@ -155,7 +156,17 @@ func (s *Server) getWebhook(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, webhookProblem(err)
 	}
-	return newWebhookDoc(&w), nil
+	return webhookFor(r.Context(), &w), nil
+}
+
+// webhookFor is what the sender of a request may see: the query of the URL, where subscribers put secrets, is for those who
+// may subscribe.
+func webhookFor(ctx context.Context, w *webhook.Webhook) webhookDoc {
+	d := newWebhookDoc(w)
+	if !sender(ctx).Role.Includes(credential.Operator) {
+		d.URL = withoutQuery(d.URL)
+	}
+	return d
 }
 
 // maxDeliveries is the longest page of deliveries.

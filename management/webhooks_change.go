@@ -99,13 +99,20 @@ func (o *webhookOrder) describe() error {
 // asked is the order for the audit log: of the URL without its query, in which secrets may be.
 func (o webhookOrder) asked() webhookOrder {
 	if o.URL != nil {
-		if u, err := url.Parse(*o.URL); err == nil {
-			u.RawQuery = ""
-			short := u.String()
-			o.URL = &short
-		}
+		short := withoutQuery(*o.URL)
+		o.URL = &short
 	}
 	return o
+}
+
+// withoutQuery is a URL without what may be secret in it. One that can't be read has nothing left.
+func withoutQuery(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	u.User, u.RawQuery, u.ForceQuery = nil, "", false
+	return u.String()
 }
 
 // jsonBox reads west, south, east, north, or null for the world.
@@ -134,7 +141,7 @@ func hazardNames() (names []string) {
 // webhookState is what the audit log keeps of a webhook.
 func webhookState(w *webhook.Webhook) webhookDoc {
 	d := newWebhookDoc(w)
-	d.URL = *webhookOrder{URL: &d.URL}.asked().URL
+	d.URL = withoutQuery(d.URL)
 	return d
 }
 

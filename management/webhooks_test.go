@@ -59,7 +59,7 @@ func TestWebhooks(t *testing.T) {
 		{"POST", "/v1/webhooks", `{"url":"https://e.org","bbox":"x"}`, operator, 400, "/bbox"},
 		{"POST", "/v1/webhooks", `{"url":"https://e.org","min_probability":1.1}`, operator, 400, "/min_probability"},
 		{"POST", "/v1/webhooks", `{"url":"https://e.org","description":"` + strings.Repeat("x", 201) + `"}`, operator, 400, "/description"},
-		{"POST", "/v1/webhooks", `{"url":"https://e.org","description":"a\u0000b"}`, operator, 400, "/description"},
+		{"POST", "/v1/webhooks", `{"url":"https://e.org","description":"a\u0007b"}`, operator, 400, "/description"},
 		{"POST", "/v1/webhooks", `{"url":"https://e.org","description":"` + strings.Repeat("x", 20_000) + `"}`, operator, 413, ""},
 		{"PATCH", "/v1/webhooks/wh_road_authority", `{"state":"disabled"}`, operator, 400, "/state"},
 		{"PATCH", "/v1/webhooks/wh_road_authority", `{"bbox":null}`, operator, 200, `"bbox":null`},
@@ -116,10 +116,18 @@ func TestWebhooksInPostgreSQL(t *testing.T) {
 		}
 		return doc
 	}
-	made := call("POST", "/v1/webhooks", `{"url":"https://hazards.example.org/carasso","categories":["accident"],"bbox":[1.4,42.42,1.79,42.66],"min_probability":0.9}`, 201)
+	made := call("POST", "/v1/webhooks", `{"url":"https://hazards.example.org/carasso?key=hidden","categories":["accident"],"bbox":[1.4,42.42,1.79,42.66],"min_probability":0.9}`, 201)
 	path := "/v1/webhooks/" + made["id"].(string)
 	if now := call("GET", path, "", 200); now["created_by"] != "tester" || now["state"] != "active" || now["min_probability"] != 0.9 || len(now["bbox"].([]any)) != 4 {
 		t.Errorf("%v", now)
+	}
+	const url = "https://hazards.example.org/carasso"
+	for token, shown := range map[string]string{b.token(t, credential.Analyst): `"` + url + `"`, operator: `"` + url + `?key=hidden"`} {
+		for _, from := range []string{"/v1/webhooks", path} { // only who may subscribe sees where secrets are
+			if _, doc := b.do(t, "GET", from, token, nil); !strings.Contains(string(doc), shown) {
+				t.Errorf("%s does not have %s: %s", from, shown, doc)
+			}
+		}
 	}
 	if now := call("PATCH", path, `{"state":"paused","bbox":null,"categories":[]}`, 200); now["state"] != "paused" || now["reason"] != "paused by request" || now["bbox"] != nil || len(now["categories"].([]any)) != 0 {
 		t.Errorf("%v", now)

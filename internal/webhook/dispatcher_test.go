@@ -133,7 +133,7 @@ func TestAnswers(t *testing.T) {
 		{"endless headers", func(w http.ResponseWriter, _ *http.Request, _ got) int {
 			w.Header().Set("X", strings.Repeat("x", 1<<20))
 			return 200
-		}, webhook.Pending, webhook.Active, "exceeded", ""},
+		}, webhook.Pending, webhook.Active, "no answer that is HTTP", ""},
 		{"endless body", func(w http.ResponseWriter, r *http.Request, _ got) int {
 			for r.Context().Err() == nil {
 				if _, err := w.Write(make([]byte, 1<<16)); err != nil {

@@ -3,14 +3,15 @@ package webhook
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
+	"syscall"
 	"time"
 )
 
@@ -24,7 +25,6 @@ type sender struct {
 const (
 	maxAnswerHeader = 16 << 10
 	maxAnswerBody   = 16 << 10
-	maxError        = 300 // bytes of an error that is kept
 )
 
 func newSender(g Guard, perHost int, timeout time.Duration, now func() time.Time) *sender {
@@ -78,20 +78,57 @@ func (s *sender) send(ctx context.Context, a *Attempt, keys [][]byte) (o Outcome
 	return o
 }
 
-// explain says why there was no answer.
+// explain says why there was no answer, in words of its own: what the network says names addresses, name servers and ports that
+// only this server sees.
 func explain(err error) string {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		if wrapped.Timeout() {
-			return "no answer in time"
-		}
-		err = wrapped.Err
+	var (
+		late        interface{ Timeout() bool }
+		name        *net.DNSError
+		certificate *tls.CertificateVerificationError
+		alert       tls.AlertError
+		record      tls.RecordHeaderError
+	)
+	switch {
+	case errors.Is(err, errAddress):
+		return errAddress.Error()
+	case errors.As(err, &name) && name.IsNotFound:
+		return "the host's name is not known"
+	case errors.As(err, &late) && late.Timeout():
+		return "no answer in time"
+	case name != nil:
+		return "the host's name could not be looked up"
+	case errors.As(err, &certificate):
+		return untrusted(certificate.Err)
+	case errors.As(err, &alert), errors.As(err, &record):
+		return "TLS was not agreed on"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "the connection was refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed before an answer"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "the host can't be reached"
+	case errors.Is(err, context.Canceled):
+		return "the attempt was given up"
 	}
-	msg := strings.ToValidUTF8(err.Error(), "")
-	if len(msg) > maxError {
-		msg = strings.ToValidUTF8(msg[:maxError], "") + "…"
+	return "no connection, or no answer that is HTTP"
+}
+
+// untrusted says what is wrong with the host's certificate.
+func untrusted(err error) string {
+	var (
+		host    x509.HostnameError
+		invalid x509.CertificateInvalidError
+		issuer  x509.UnknownAuthorityError
+	)
+	switch {
+	case errors.As(err, &host):
+		return "the certificate is for another host"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "the certificate is not valid now"
+	case errors.As(err, &issuer):
+		return "the certificate's issuer is not trusted"
 	}
-	return msg
+	return "the certificate is not trusted"
 }
 
 // retryAfter reads the header (RFC 9110, 10.2.3): seconds or a date; 0 if it is none or past.
