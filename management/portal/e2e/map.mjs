@@ -201,6 +201,7 @@ export async function run(t) {
     const told = doc.features.filter((f) => !f.properties.suppressed && f.properties.free_kmh).length;
     if (told) await settled(page, 'past');
     assert.equal(await page.evaluate(() => window.carassoMap.queryRenderedFeatures({ layers: ['speeds'] }).length), 0, 'speeds of now are still drawn');
+    await page.locator('#tab-slow', { hasText: 'Slow then' }).waitFor();
     if (t.expected.exact) {
       const seen = await unique(page, 'past', 'edge', 'kmh');
       for (const [edge, kmh] of seen) assert.equal(kmh, doc.features.find((f) => f.id === edge).properties.mean_kmh, `speed of ${edge} then`);

@@ -130,6 +130,31 @@ export async function run(t) {
     await page.locator('#webhook input[value="any"]').check({ force: true });
   });
 
+  await t.step('deliveries that newer ones push off the first page stay', async () => {
+    const [sample] = (await t.api(`/v1/webhooks/${await id()}/deliveries`)).deliveries;
+    let newest = 60;
+    const page20 = (from) => ({ deliveries: Array.from({ length: 20 }, (_, i) => ({ ...sample, id: String(from - i) })), next_cursor: String(from - 19) });
+    await page.route('**/deliveries?*', (r) => {
+      const cursor = new URL(r.request().url()).searchParams.get('cursor');
+      return r.fulfill({ json: page20(cursor ? cursor - 1 : newest) });
+    });
+    const ids = () => page.locator('#deliveries tr[data-id]').evaluateAll((rows) => rows.map((tr) => Number(tr.dataset.id)));
+    const shows = async (first, last) => {
+      await page.locator(`#deliveries tr[data-id="${first}"]`).waitFor();
+      await page.locator(`#deliveries tr[data-id="${last}"]`).waitFor();
+      assert.deepEqual(await ids(), Array.from({ length: first - last + 1 }, (_, i) => first - i), 'rows are missing, twice there or out of order');
+    };
+    await page.locator('#deliveries tr[data-id="60"]').waitFor();
+    await page.getByRole('button', { name: 'Older' }).click();
+    await shows(60, 21);
+    newest = 65;
+    await shows(65, 21);
+    newest = 200; // more than a page since: what lies between is not known
+    await shows(200, 181);
+    await page.unroute('**/deliveries?*');
+    await page.locator(`#deliveries tr[data-id="${sample.id}"]`).waitFor();
+  });
+
   await t.step('a new secret is asked for twice, and signs', async () => {
     await page.locator('#webhook').getByRole('button', { name: 'New secret' }).click();
     await page.getByRole('button', { name: 'Keep it as it is' }).click();

@@ -12,7 +12,8 @@ const PERIODS = { any: 'Any time', 1: 'Last hour', 24: 'Last 24 hours', 168: 'La
 const LOOKS = { done: 'good', refused: 'warn', failed: 'bad' };
 
 /** What is known to be entered, for the list of suggestions; others can be typed. */
-const ACTIONS = ['map_error.review', 'job.start', 'job.cancel', 'job.retry', 'quarantine.redrive', 'quarantine.redrive_all', 'vehicle.look_up', 'vehicle.erase', 'webhook.create', 'webhook.change', 'webhook.delete'];
+const ACTIONS = ['map_error.review', 'job.start', 'job.cancel', 'job.retry', 'quarantine.redrive', 'quarantine.redrive_all', 'vehicle.look_up', 'vehicle.erase', 'erasure.verify',
+  'webhook.create', 'webhook.change', 'webhook.delete', 'webhook.rotate_secret', 'webhook.test', 'webhook.redeliver'];
 
 const json = (v) => (v === null || v === undefined ? NONE : h('code', null, typeof v === 'string' ? v : JSON.stringify(v)));
 

@@ -206,11 +206,12 @@ export async function mount(root, ctx) {
       shown.past = is;
       legend.draw();
       canvas?.restyle();
+      lists.redraw();
     },
   });
 
   const lists = startLists(listBox, {
-    tab: params.get('tab'), canvas: () => canvas, signal,
+    tab: params.get('tab'), canvas: () => canvas, past: () => shown.past, signal,
     chosen(tab) {
       setParams({ tab: tab === 'slow' ? null : tab });
       // The map shows what the list is about.

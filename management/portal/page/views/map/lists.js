@@ -31,9 +31,9 @@ const TABS = [
 
 /**
  * Draws into el. actions: { road(edge, line), hazard(feature), error(feature), data(tab, document) };
- * canvas() is the map or null, chosen(tab) is told which list is open.
+ * canvas() is the map or null, past() whether it shows the past, chosen(tab) is told which list is open.
  */
-export function startLists(el, { tab, canvas, actions, chosen, signal }) {
+export function startLists(el, { tab, canvas, past, actions, chosen, signal }) {
   let open = TABS.some((t) => t.id === tab) ? tab : 'slow';
   let request = null;
   let asked = '';
@@ -57,6 +57,7 @@ export function startLists(el, { tab, canvas, actions, chosen, signal }) {
   el.replaceChildren(tabs, body);
 
   function mark() {
+    buttons.get('slow').firstChild.textContent = past() ? 'Slow then' : 'Slow now';
     for (const [id, b] of buttons) {
       b.setAttribute('aria-selected', String(id === open));
       b.tabIndex = id === open ? 0 : -1;
@@ -90,7 +91,7 @@ export function startLists(el, { tab, canvas, actions, chosen, signal }) {
           h('ol', { class: 'rows', id: 'slow' }, slow.map(({ f, r, name }) => row(f.properties.edge, h('i', { class: 'swatch', style: { background: colourOf(r.ratio, theme()) } }),
             name, `${plural(f.properties.n, 'car')} · ${percent(r.ratio)} of free flow`,
             [h('b', null, speedValue(r.kmh)), ` of ${speedValue(r.free)} ${units()}`], () => actions.road(f.properties.edge, f.geometry))))]
-        : empty('No speeds in view', 'Zoom in or move the map, or wait for the first cars. Speeds show from three cars on.')));
+        : empty('No speeds in view', past() ? 'Zoom in or move the map. Speeds show from three cars on.' : 'Zoom in or move the map, or wait for the first cars. Speeds show from three cars on.')));
     },
     hazards({ features }) {
       const sorted = features.toSorted((a, b) => b.properties.probability - a.properties.probability);
@@ -166,6 +167,7 @@ export function startLists(el, { tab, canvas, actions, chosen, signal }) {
       load(false);
     },
     redraw() {
+      mark();
       delete body.dataset.key;
       draw();
     },

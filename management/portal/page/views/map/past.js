@@ -8,6 +8,7 @@ const STEP_MS = 15 * 60_000;
 const STEPS = 96; // a day
 const PATIENCE_MS = 250;
 const MOST = 10_000;
+const SETTLED_MS = 60_000; // what cars send late comes in for a while after a quarter of an hour is over
 const KEPT = 50_000; // stretches in answers, so that going back and forth asks nothing
 const MARGIN = 0.2; // of what is in view, on each side: small moves ask nothing either
 const NOTHING = { type: 'FeatureCollection', features: [] };
@@ -15,8 +16,12 @@ const NOTHING = { type: 'FeatureCollection', features: [] };
 const covers = (a, b) => a[0] <= b[0] && a[1] <= b[1] && a[2] >= b[2] && a[3] >= b[3];
 const size = (b) => (b[2] - b[0]) * (b[3] - b[1]);
 
-/** Whether an answer holds all that is to be known of a box: one that broke off holds less, so a much smaller box is asked anew. */
-const answers = (held, end, box) => held.end === end && covers(held.box, box) && (!held.broken || size(box) > size(held.box) / 2);
+/**
+ * Whether an answer holds all that is to be known of a box: one that broke off holds less, so a much smaller box is asked anew, as is
+ * after a minute what was asked while the quarter of an hour was hardly over.
+ */
+const answers = (held, end, box) => held.end === end && covers(held.box, box) && (!held.broken || size(box) > size(held.box) / 2)
+  && (held.at - end > STEP_MS || Date.now() - held.at < SETTLED_MS);
 
 /** What is not on the map of that time, and why. */
 function missing({ speeds, few, k, broken, whole }) {
@@ -44,7 +49,7 @@ export function startPast(el, { canvas, changed, place, at, signal }) {
   let asked = null; // the time that is being asked about, and the box
   let asking = null;
   let drawn = null; // the answer that is on the map
-  const held = []; // answers: { end, box, whole, speeds, few, k, broken }, the one used last at the end
+  const held = []; // answers: { at, end, box, whole, speeds, few, k, broken }, the one used last at the end
   const label = h('output', { for: 'past-slider', id: 'past-time' });
   const live = h('button', { type: 'button', class: 'button', id: 'past-live', on: { click: () => { slider.value = String(STEPS); move(); } } }, 'Now');
   const slider = h('input', { type: 'range', id: 'past-slider', min: 0, max: STEPS, step: 1, 'aria-label': 'Time, over the last 24 hours', on: { input: move } });
@@ -105,7 +110,7 @@ export function startPast(el, { canvas, changed, place, at, signal }) {
     const turn = AbortSignal.any([request.signal, signal]);
     try {
       const doc = await get(query('/v1/segments', { bbox: box.map((v) => v.toFixed(4)).join(','), from: then - STEP_MS, to: then, limit: MOST }), { signal: turn });
-      held.push({ end: then, box, whole, speeds: asSpeeds(doc), few: doc.suppressed_count, k: doc.k, broken: Boolean(doc.next_cursor) });
+      held.push({ at: Date.now(), end: then, box, whole, speeds: asSpeeds(doc), few: doc.suppressed_count, k: doc.k, broken: Boolean(doc.next_cursor) });
       while (held.length > 1 && held.reduce((n, a) => n + a.speeds.features.length, 0) > KEPT) held.shift();
       put(held.at(-1));
     } catch (err) {

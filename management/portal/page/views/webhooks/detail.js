@@ -27,7 +27,8 @@ const answer = (d) => (d.status ? String(d.status) : d.time ? 'no answer' : NONE
  */
 export function webhookCard(el, { id, actions, close, signal }) {
   let state = 'any';
-  let older = [];
+  let held = new Map(); // deliveries by id, of all pages that were loaded
+  let oldest = null; // where the page after them begins: '' is nowhere, null where the newest page says
   let turn = new AbortController();
   let now = null;
   const head = h('div', { class: 'head' }, loading(3));
@@ -65,8 +66,20 @@ export function webhookCard(el, { id, actions, close, signal }) {
   const again = (d) => (!may('operator') || d.state === 'pending' ? '' : h('button', { type: 'button', class: 'button', 'aria-label': `Send again delivery ${d.id}`, data: { focus: `again-${d.id}` },
     on: { click: async () => { if (await actions.redeliver({ id }, d)) now.now(); } } }, 'Send again'));
 
+  /** Puts the newest page in the place of what was known of its time. What lies before it stays, unless there is a gap. */
+  function hold({ deliveries, next_cursor: next }) {
+    const from = next ? Number(deliveries.at(-1).id) : 0;
+    if (next && held.size && Math.max(...held.keys()) < from) {
+      held.clear();
+      oldest = null;
+    }
+    for (const id of held.keys()) if (id >= from) held.delete(id);
+    for (const d of deliveries) held.set(Number(d.id), d);
+  }
+
   function draw(doc) {
-    const all = [...doc.deliveries, ...older];
+    hold(doc);
+    const all = [...held.values()].sort((a, b) => b.id - a.id);
     fill(rows, JSON.stringify([all, state]), () => (all.length ? table([
       { label: 'Planned', value: (d) => when(d.created) }, { label: 'Event', value: (d) => h('span', { title: d.type }, eventName(d.type)) }, { label: 'Hazard', value: (d) => d.hazard ?? NONE },
       { label: 'State', value: badge }, { label: 'Attempts', num: true, value: (d) => count(d.attempt) }, { label: 'Answer', num: true, value: answer },
@@ -76,7 +89,7 @@ export function webhookCard(el, { id, actions, close, signal }) {
       { label: 'Again', num: true, value: again },
     ], all, { caption: 'Deliveries, newest first', rowData: (d) => ({ id: d.id }) })
       : empty(state === 'any' ? 'Nothing was sent yet' : 'None in this state', state === 'any' ? 'It is told when a hazard starts that it asks for. A test shows at once whether it can be reached.' : 'Delivered ones are kept for 7 days, others for 30.')));
-    const cursor = older.cursor ?? doc.next_cursor;
+    const cursor = oldest ?? doc.next_cursor;
     fill(more, cursor ?? '', () => (cursor ? h('button', { type: 'button', class: 'button', on: { click: () => loadOlder(cursor) } }, 'Older') : []));
   }
 
@@ -85,7 +98,8 @@ export function webhookCard(el, { id, actions, close, signal }) {
   async function loadOlder(cursor) {
     try {
       const page = await get(path(cursor), { signal: turn.signal });
-      older = Object.assign([...older, ...page.deliveries], { cursor: page.next_cursor ?? '' });
+      for (const d of page.deliveries) held.set(Number(d.id), d);
+      oldest = page.next_cursor ?? '';
       delete more.dataset.key;
       now.now();
     } catch (err) {
@@ -96,7 +110,8 @@ export function webhookCard(el, { id, actions, close, signal }) {
   function list() {
     turn.abort();
     turn = new AbortController();
-    older = [];
+    held = new Map();
+    oldest = null;
     delete more.dataset.key;
     now = follow(path(), EVERY_MS, {
       data: draw,

@@ -117,7 +117,10 @@ export async function mount(root, { params, setParams, signal, announce }) {
   }
 
   function mark() {
-    for (const tr of list.querySelectorAll('tr[data-webhook]')) tr.toggleAttribute('aria-current', tr.dataset.webhook === chosen);
+    for (const tr of list.querySelectorAll('tr[data-webhook]')) {
+      if (tr.dataset.webhook === chosen) tr.setAttribute('aria-current', 'true');
+      else tr.removeAttribute('aria-current');
+    }
   }
 
   const pause = (w) => (!may('operator') ? '' : h('button', { type: 'button', class: 'button', data: { focus: `state-${w.id}` }, 'aria-label': `${w.state === 'active' ? 'Pause' : 'Resume'} ${w.url}`,
