@@ -92,6 +92,11 @@ func TestLimitsInAnArea(t *testing.T) {
 	if first["learned"] != float64(all[0].KMH) || first["map"] != float64(all[0].MapKMH) || first["differs"] != true || first["posterior"] != 0.9876 {
 		t.Errorf("the first: %v", first)
 	}
+	for i, f := range got.Features {
+		if want := all[i].SinceMS != 0; (f.Properties["since"] != nil) != want {
+			t.Errorf("edge %d: since %v of %d", f.ID, f.Properties["since"], all[i].SinceMS)
+		}
+	}
 	if v, ok := first["variants"].([]any); !ok || len(v) != 2 {
 		t.Errorf("variants: %v", first["variants"])
 	}

@@ -39,7 +39,7 @@ type limitProps struct {
 	Posterior  float64        `json:"posterior"`
 	Vehicles   int            `json:"vehicles"`
 	Readings   int            `json:"readings"`
-	Since      time.Time      `json:"since"`
+	Since      *time.Time     `json:"since"` // null: nobody read a sign here, it holds on from a road before
 	Variants   []variantDoc   `json:"variants"`
 	Candidates []candidateDoc `json:"candidates"`
 }
@@ -147,9 +147,13 @@ func (s *Server) fillLimits(ctx context.Context, q segmentsQuery, differs bool, 
 func newLimitFeature(l *limit.Limit, seg *road.Segment, geometry bool) limitFeature {
 	f := limitFeature{Type: "Feature", ID: uint64(l.Edge), Properties: limitProps{
 		roadProps: newRoadProps(l.Edge, seg), Learned: limitValue(l.KMH), Map: limitValue(l.MapKMH), Differs: l.Differs(),
-		Posterior: share(l.Posterior), Vehicles: l.Vehicles, Readings: l.Readings, Since: utc(l.SinceMS),
+		Posterior: share(l.Posterior), Vehicles: l.Vehicles, Readings: l.Readings,
 		Variants: []variantDoc{}, Candidates: []candidateDoc{},
 	}}
+	if l.SinceMS > 0 {
+		since := utc(l.SinceMS)
+		f.Properties.Since = &since
+	}
 	for _, c := range l.Candidates {
 		f.Properties.Candidates = append(f.Properties.Candidates, candidateDoc{limitValue(c.KMH), share(c.Probability)})
 	}

@@ -70,7 +70,7 @@ func (s *fakeStore) SensorHealth(_ context.Context, q learn.HealthQuery) ([]lear
 	for _, kind := range []struct {
 		model, software    string
 		vehicles, disagree int
-	}{{"F45", "23-07.1", 40, 21}, {"F45", "23-11.2", 25, 60}, {"G30", "23-07.1", 50, 19}, {"G30", "23-11.2", 30, 55}, {"G30", "24-03.0-alpha", 2, 0}} {
+	}{{"F45", "23-07.1", 40, 21}, {"F45", "23-11.0", 25, 60}, {"G30", "23-07.1", 50, 19}, {"G30", "23-11.0", 30, 55}, {"G30", "24-03.0-alpha", 2, 0}} {
 		if q.Softwares != nil && !slices.Contains(q.Softwares, kind.software) || q.Models != nil && !slices.Contains(q.Models, kind.model) {
 			continue
 		}

@@ -37,10 +37,8 @@ func (s *Server) getFleetTrend(r *http.Request) (any, error) {
 			return nil, 0, err
 		}
 		groups = []fleetGroup{}
-		for _, g := range s.healthGroups(cells, by, nil) {
-			if g.Suppressed {
-				suppressed++
-			}
+		all, suppressed := s.healthGroups(cells, by, nil)
+		for _, g := range all {
 			groups = append(groups, fleetGroup{g.timeKey, g.Vehicles, g.Batches, g.Samples, g.KM, g.Suppressed})
 		}
 		return groups, suppressed, nil

@@ -73,6 +73,7 @@ type healthRate struct {
 type healthComparison struct {
 	Baseline  string             `json:"baseline"`
 	Candidate string             `json:"candidate"`
+	Absent    []string           `json:"absent"` // of the two, versions that no model of k vehicles ran
 	Measures  []healthDifference `json:"measures"`
 }
 
@@ -174,6 +175,9 @@ func (s *Server) getSensorHealth(r *http.Request) (any, error) {
 	if (baseline == "") != (candidate == "") {
 		p.fail("baseline", "and candidate belong together", "two software versions")
 	}
+	if baseline != "" && baseline == candidate {
+		p.fail("candidate", "is the baseline too", "another software version")
+	}
 	q := learn.HealthQuery{Grouping: t.grouping(), Models: p.texts("model"), Softwares: p.texts("software"), Most: maxHealthCells}
 	if err := p.problem(); err != nil {
 		return nil, err
@@ -185,12 +189,8 @@ func (s *Server) getSensorHealth(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, tooMuch(err)
 	}
-	doc := healthDoc{trendHead: t.head(names), withheld: withheld{K: s.cfg.K}, Groups: s.healthGroups(cells, by, kinds)}
-	for i := range doc.Groups {
-		if doc.Groups[i].Suppressed {
-			doc.Suppressed++
-		}
-	}
+	doc := healthDoc{trendHead: t.head(names), withheld: withheld{K: s.cfg.K}}
+	doc.Groups, doc.Suppressed = s.healthGroups(cells, by, kinds)
 	if baseline != "" {
 		doc.Comparison = s.compareHealth(cells, baseline, candidate)
 	}
@@ -208,17 +208,12 @@ func (s *Server) exportHealth(format export.Format, t *trendTime, q *learn.Healt
 			return 0, putAll(s.compareHealth(cells, baseline, candidate).Measures, put)
 		})
 	}
-	return t.file(s, format, "sensor-health", &healthGroup{timeKey: timeKey{by: t.by}}, func(ctx context.Context, put func(row) error) (suppressed int, err error) {
+	return t.file(s, format, "sensor-health", &healthGroup{timeKey: timeKey{by: t.by}}, func(ctx context.Context, put func(row) error) (int, error) {
 		cells, err := s.deps.Store.SensorHealth(ctx, *q)
 		if err != nil {
 			return 0, err
 		}
-		groups := s.healthGroups(cells, t.by, kinds)
-		for i := range groups {
-			if groups[i].Suppressed {
-				suppressed++
-			}
-		}
+		groups, suppressed := s.healthGroups(cells, t.by, kinds)
 		return suppressed, putAll(groups, put)
 	})
 }
@@ -236,14 +231,14 @@ func (p *params) texts(name string) []string {
 	return list
 }
 
-// healthGroups groups cells. Those of fewer than k vehicles are in no sum, else two answers that differ by one
-// would tell it.
-func (s *Server) healthGroups(cells []learn.HealthCell, by learn.TimeBy, names []string) []healthGroup {
+// healthGroups groups cells, and counts the groups that are suppressed. Cells of fewer than k vehicles are in no sum, else two
+// answers that differ by one would tell it.
+func (s *Server) healthGroups(cells []learn.HealthCell, by learn.TimeBy, names []string) (groups []healthGroup, suppressed int) {
 	type id struct {
 		key             int64
 		model, software string
 	}
-	groups := []healthGroup{}
+	groups = []healthGroup{}
 	at := map[id]int{}
 	vehicles := []int{}
 	for i := range cells {
@@ -274,17 +269,19 @@ func (s *Server) healthGroups(cells []learn.HealthCell, by learn.TimeBy, names [
 		vehicles[n] += c.AtLeast
 	}
 	for i := range groups {
-		if g := &groups[i]; !g.Suppressed {
+		if g := &groups[i]; g.Suppressed {
+			suppressed++
+		} else {
 			g.healthValues = newHealthValues(g.sum, vehicles[i])
 		}
 	}
 	slices.SortStableFunc(groups, func(a, b healthGroup) int {
 		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.Model, b.Model), cmp.Compare(a.Software, b.Software))
 	})
-	return groups
+	return groups, suppressed
 }
 
-// compareHealth compares two software versions over all that the cells hold; nil if one of them has no cell of k vehicles.
+// compareHealth compares two software versions over all that the cells hold; there are no measures if one has no cell of k vehicles.
 func (s *Server) compareHealth(cells []learn.HealthCell, baseline, candidate string) *healthComparison {
 	var sums [2]learn.Health
 	for i := range cells {
@@ -297,8 +294,13 @@ func (s *Server) compareHealth(cells []learn.HealthCell, baseline, candidate str
 			}
 		}
 	}
-	out := &healthComparison{Baseline: baseline, Candidate: candidate, Measures: []healthDifference{}}
-	if sums[0].Samples == 0 || sums[1].Samples == 0 {
+	out := &healthComparison{Baseline: baseline, Candidate: candidate, Absent: []string{}, Measures: []healthDifference{}}
+	for i, version := range []string{baseline, candidate} {
+		if sums[i].Samples == 0 {
+			out.Absent = append(out.Absent, version)
+		}
+	}
+	if len(out.Absent) > 0 {
 		return out
 	}
 	theirs, ours := healthMeasures(&sums[0]), healthMeasures(&sums[1])

@@ -210,7 +210,7 @@ export function roadCard(el, p, { line, learned, close, other, signal }) {
         ['Learned', l ? `${said(l.learned)} (${certainty(l.posterior)}, ${plural(l.vehicles, 'car')})` : 'not yet: too few cars, or not sure', 'limit'],
         ['In the map', h('span', { class: l?.differs ? 'bad' : null }, said(inMap)), 'map-limit'],
         ['Signs read', l ? count(l.readings) : null],
-        ['Since', l && Date.parse(l.since) > 0 ? when(l.since) : null],
+        ['Since', l?.since ? when(l.since) : null],
       ]),
       bars && h('p', { class: 'muted small' }, `What the signs and speeds say it may be, ${units()}`), bars,
       l?.variants.length ? h('ul', { class: 'variants' }, l.variants.map((v) => h('li', null, h('b', null, said(v.limit)),
