@@ -35,6 +35,14 @@ func newBeanstalk(app awscdk.App, c Config, n *network, d *data, p *platform, pr
 		ApplicationName: application.Ref(),
 		SourceBundle:    &eb.CfnApplicationVersion_SourceBundleProperty{S3Bucket: bundle.S3BucketName(), S3Key: bundle.S3ObjectKey()},
 	})
+	operator := awsiam.NewRole(s, str("BeanstalkRole"), &awsiam.RoleProps{
+		Description: str("Beanstalk itself: watches instances, updates their platform"),
+		AssumedBy:   awsiam.NewServicePrincipal(str("elasticbeanstalk.amazonaws.com"), &awsiam.ServicePrincipalOpts{Conditions: &map[string]any{"StringEquals": map[string]any{"sts:ExternalId": "elasticbeanstalk"}}}),
+		ManagedPolicies: &[]awsiam.IManagedPolicy{
+			awsiam.ManagedPolicy_FromAwsManagedPolicyName(str("service-role/AWSElasticBeanstalkEnhancedHealth")),
+			awsiam.ManagedPolicy_FromAwsManagedPolicyName(str("AWSElasticBeanstalkManagedUpdatesCustomerRolePolicy")),
+		},
+	})
 	idle := awssqs.NewQueue(s, str("IdleQueue"), &awssqs.QueueProps{Encryption: awssqs.QueueEncryption_SQS_MANAGED, EnforceSSL: yes()})
 	run := func(name string, group awsec2.SecurityGroup, subnets, instances string, least, most float64, more ...[3]*string) {
 		role := p.roles[name]
@@ -63,6 +71,7 @@ func newBeanstalk(app awscdk.App, c Config, n *network, d *data, p *platform, pr
 		set("aws:ec2:vpc", "VPCId", n.vpc.VpcId())
 		set("aws:ec2:vpc", "Subnets", awscdk.Fn_Join(str(","), n.vpc.SelectSubnets(in(subnets)).SubnetIds))
 		set("aws:ec2:vpc", "AssociatePublicIpAddress", str("false"))
+		set("aws:elasticbeanstalk:environment", "ServiceRole", operator.RoleArn())
 		set("aws:elasticbeanstalk:healthreporting:system", "SystemType", str("enhanced"))
 		set("aws:elasticbeanstalk:command", "DeploymentPolicy", str("RollingWithAdditionalBatch"))
 		set("aws:elasticbeanstalk:managedactions", "ManagedActionsEnabled", str("true"))

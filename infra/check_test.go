@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"strings"
@@ -194,6 +195,20 @@ func breakages() []breakage {
 			r, _ := templates.Named("AWS::WAFv2::WebACL", "Firewall")
 			r.Properties["Rules"] = r.Properties["Rules"].([]any)[1:]
 		}},
+		{"missing header not seen", "ingress", func(t *testing.T, templates check.Templates) {
+			t.Helper()
+			r, _ := templates.Named("AWS::WAFv2::WebACL", "Firewall")
+			rules, err := json.Marshal(r.Properties["Rules"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var changed []any
+			if err := json.Unmarshal(bytes.Replace(rules, []byte(`"ComparisonOperator":"GT","FieldToMatch"`), []byte(`"ComparisonOperator":"EQ","FieldToMatch"`), 1), &changed); err != nil {
+				t.Fatal(err)
+			}
+			r.Properties["Rules"] = changed
+		}},
+		{"viewer's host sent on", "delivery", set("AWS::CloudFront::CachePolicy", "Answers", "whitelist", "CachePolicyConfig", "ParametersInCacheKeyAndForwardedToOrigin", "HeadersConfig", "HeaderBehavior")},
 		{"firewall beside the door", "ingress", remove("AWS::WAFv2::WebACLAssociation", "FirewallAssociation")},
 		{"key that is not rotated", "secrets", set("AWS::KMS::Key", "Key", false, "EnableKeyRotation")},
 		{"receiver receives", "roles", grant("ReceiverRole", "sqs:ReceiveMessage", envelopes)},

@@ -24,6 +24,13 @@ func (d *data) delivery(c Config) {
 	api := awscloudfrontorigins.NewHttpOrigin(str("portal."+c.Domain), &awscloudfrontorigins.HttpOriginProps{
 		ProtocolPolicy: awscloudfront.OriginProtocolPolicy_HTTPS_ONLY, OriginSslProtocols: &[]awscloudfront.OriginSslPolicy{awscloudfront.OriginSslPolicy_TLS_V1_2},
 	})
+	// The managed policy that goes by the origin's headers has the viewer's host in its key, and what is in the key is sent on: the load
+	// balancer knows no such host.
+	kept := awscloudfront.NewCachePolicy(d.stack, str("Answers"), &awscloudfront.CachePolicyProps{
+		CachePolicyName: str("carasso-answers"), Comment: str("As long as management says, by path and query"),
+		MinTtl: awscdk.Duration_Seconds(num(0)), DefaultTtl: awscdk.Duration_Seconds(num(0)), MaxTtl: days(1),
+		QueryStringBehavior: awscloudfront.CacheQueryStringBehavior_All(), EnableAcceptEncodingGzip: yes(), EnableAcceptEncodingBrotli: yes(),
+	})
 	headers := awscloudfront.ResponseHeadersPolicy_CORS_ALLOW_ALL_ORIGINS_WITH_PREFLIGHT_AND_SECURITY_HEADERS()
 	fixed := &awscloudfront.BehaviorOptions{
 		Origin: objects, ViewerProtocolPolicy: awscloudfront.ViewerProtocolPolicy_HTTPS_ONLY, ResponseHeadersPolicy: headers,
@@ -32,7 +39,7 @@ func (d *data) delivery(c Config) {
 	}
 	answers := &awscloudfront.BehaviorOptions{
 		Origin: api, ViewerProtocolPolicy: awscloudfront.ViewerProtocolPolicy_HTTPS_ONLY, Compress: yes(),
-		CachePolicy:         awscloudfront.CachePolicy_USE_ORIGIN_CACHE_CONTROL_HEADERS_QUERY_STRINGS(),
+		CachePolicy:         kept,
 		OriginRequestPolicy: awscloudfront.OriginRequestPolicy_ALL_VIEWER_EXCEPT_HOST_HEADER(),
 		AllowedMethods:      awscloudfront.AllowedMethods_ALLOW_GET_HEAD_OPTIONS(),
 	}

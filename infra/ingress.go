@@ -107,10 +107,16 @@ func (i *ingress) firewall(s awscdk.Stack, c Config) {
 	visible := func(name string) any { // without samples: they hold tokens
 		return map[string]any{"CloudWatchMetricsEnabled": true, "MetricName": name, "SampledRequestsEnabled": false}
 	}
-	without := map[string]any{"SizeConstraintStatement": map[string]any{
-		"FieldToMatch": authorization, "ComparisonOperator": "EQ", "Size": 0, "TextTransformations": none,
-	}}
 	not := func(statement any) any { return map[string]any{"NotStatement": map[string]any{"Statement": statement}} }
+	without := not(map[string]any{"SizeConstraintStatement": map[string]any{ // a header that is missing has no size, and matches nothing
+		"FieldToMatch": authorization, "ComparisonOperator": "GT", "Size": 0, "TextTransformations": none,
+	}})
+	below := func(path string) any {
+		return map[string]any{"ByteMatchStatement": map[string]any{
+			"FieldToMatch": map[string]any{"UriPath": map[string]any{}}, "PositionalConstraint": "STARTS_WITH", "SearchString": path, "TextTransformations": none,
+		}}
+	}
+	public := map[string]any{"OrStatement": map[string]any{"Statements": []any{below("/v1/tiles"), below("/v1/hazards/stream"), below("/portal/")}}}
 	byCredential := map[string]any{
 		"Limit": ratePerCredential, "EvaluationWindowSec": 300, "AggregateKeyType": "CUSTOM_KEYS",
 		"CustomKeys": []any{map[string]any{"Header": map[string]any{"Name": "authorization", "TextTransformations": none}}},
@@ -141,7 +147,13 @@ func (i *ingress) firewall(s awscdk.Stack, c Config) {
 			"Name": "rate-without-credential", "Priority": 2, "Action": block, "VisibilityConfig": visible("carasso-rate-without"),
 			"Statement": map[string]any{"RateBasedStatement": map[string]any{
 				"Limit": rateWithout, "EvaluationWindowSec": 300, "AggregateKeyType": "IP",
-				"ScopeDownStatement": map[string]any{"AndStatement": map[string]any{"Statements": []any{without, not(onTLS)}}},
+				"ScopeDownStatement": map[string]any{"AndStatement": map[string]any{"Statements": []any{without, not(onTLS), not(public)}}},
+			}},
+		},
+		map[string]any{
+			"Name": "rate-of-public-reads", "Priority": 4, "Action": block, "VisibilityConfig": visible("carasso-rate-of-public-reads"),
+			"Statement": map[string]any{"RateBasedStatement": map[string]any{
+				"Limit": ratePublic, "EvaluationWindowSec": 300, "AggregateKeyType": "IP", "ScopeDownStatement": public,
 			}},
 		},
 		map[string]any{

@@ -85,4 +85,7 @@ const (
 	// rateWithout is for addresses that send without credential: nobody who does has much to say. Client certificates
 	// need a handshake, so their port is not meant.
 	rateWithout = 300
+	// ratePublic is for what everybody may read, tiles above all: CloudFront asks for many cars from few addresses, and
+	// a person at the portal for hundreds of tiles a minute.
+	ratePublic = 100_000
 )

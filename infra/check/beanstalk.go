@@ -25,6 +25,9 @@ func (r *report) beanstalk() {
 		if sealed := options["aws:elasticbeanstalk:application:environmentsecrets CARASSO_MASTER_KEY"] != ""; sealed != (name != "Worker") {
 			r.fault(e.ID, "is given the master key: %v", sealed)
 		}
+		if !strings.Contains(options["aws:elasticbeanstalk:environment ServiceRole"], "BeanstalkRole") {
+			r.fault(e.ID, "has no service role, without which its platform is not updated, nor its health seen")
+		}
 		if !strings.Contains(options["aws:ec2:vpc Subnets"], "Vpc"+strings.ToLower(name)+"Subnet") {
 			r.fault(e.ID, "runs in others' subnets")
 		}

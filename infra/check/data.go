@@ -177,6 +177,15 @@ func (r *report) delivery() {
 	if text(d.At("DistributionConfig")) == "" || !strings.Contains(text(d.At("DistributionConfig", "DefaultCacheBehavior", "ViewerProtocolPolicy")), "https") {
 		r.fault(d.ID, "answers without TLS")
 	}
+	if kept, ok := r.must("AWS::CloudFront::CachePolicy", "Answers"); ok {
+		if !strings.Contains(text(d.At("DistributionConfig", "CacheBehaviors")), `"CachePolicyId":{"Ref":"`+kept.ID+`"}`) {
+			r.fault(d.ID, "keeps answers by another policy than %s", kept.ID)
+		}
+		// What is in the key is sent on, and the load balancer tells services by the host.
+		if kept.At("CachePolicyConfig", "ParametersInCacheKeyAndForwardedToOrigin", "HeadersConfig", "HeaderBehavior") != "none" {
+			r.fault(kept.ID, "sends headers on to an origin that goes by the host")
+		}
+	}
 	p, ok := r.must("AWS::S3::BucketPolicy", "TilesPolicy")
 	if !ok {
 		return

@@ -200,8 +200,20 @@ func (r *report) ingress() {
 				rates++
 			}
 		}
-		if rates != 2 {
-			r.fault(acl.ID, "%d rules bound rates, want 2", rates)
+		if rates != 3 {
+			r.fault(acl.ID, "%d rules bound rates, want 3", rates)
+		}
+		for _, rule := range List(acl.At("Rules")) {
+			statement := text(at(rule, "Statement"))
+			if at(rule, "Name") != "rate-without-credential" {
+				continue
+			}
+			if !strings.Contains(statement, `"NotStatement":{"Statement":{"SizeConstraintStatement":{"ComparisonOperator":"GT"`) {
+				r.fault(acl.ID, "does not see that a header is missing")
+			}
+			if !strings.Contains(statement, `"/v1/tiles"`) || !strings.Contains(statement, `"/portal/"`) {
+				r.fault(acl.ID, "bounds what everybody may read as if it were an attack")
+			}
 		}
 	}
 	if a, ok := r.must("AWS::WAFv2::WebACLAssociation", "FirewallAssociation"); ok && !strings.Contains(text(a.At("ResourceArn")), "Balancer") {

@@ -77,7 +77,7 @@ type Deployment struct {
 func DefaultDeployment() Deployment {
 	return Deployment{
 		LingerS: 0.04, FlushS: 0.5, Pipelines: 2, PassS: 15, ArchiveMonths: 430 / 30.4, Endpoints: 6, Zones: 3, NATs: 1,
-		Alarms: 30, Metrics: 250, MetricsATask: 2, LogBytesATask: 1e9, Dashboards: 2, Keys: 1, Secrets: 4, WAFRules: 3,
+		Alarms: 30, Metrics: 250, MetricsATask: 2, LogBytesATask: 1e9, Dashboards: 2, Keys: 1, Secrets: 4, WAFRules: 4,
 		AnswerBytes: 250, AccessLogBytes: 90, Readers: 1, DeltasAnHour: 60, DeltaCPUS: 0.001, DeltaReads: 2, MapTilesAnHour: 10,
 		StatusEveryS: 600, StatusPerReceiverS: 100, TileSeconds: 90, LiveWindowS: 300, Vehicles: 3, MainRoad: 0.3, PutsATile: 2, Overviews: 1.0 / 3,
 		ClaimBytes: 120, ClaimDays: 8, AggregateBytes: 2.5e6, AggregateDays: 35, DatabaseBusy: 0.5, DatabaseMinGB: 200, MetresPerSample: 50 / 3.6,

@@ -91,7 +91,7 @@ func TestIdleBill(t *testing.T) {
 	pl := testPlan(1000, flat(0))
 	_, b := pl.Estimate(testPrices())
 	fargate := 730 * (3*(0.04+2*0.004) + 2*(0.04+4*0.004) + 2*(0.02+2*0.004) + 2*(0.04+4*0.004))
-	fixed := fargate + 0.03*730 + 5 + 3 + 6*3*730*0.01 + 730*0.05 + 4*730*0.005 + 250*0.3 + 30*0.1 + 6 + 1 + 4*0.4
+	fixed := fargate + 0.03*730 + 5 + 4 + 6*3*730*0.01 + 730*0.05 + 4*730*0.005 + 250*0.3 + 30*0.1 + 6 + 1 + 4*0.4
 	wanted(t, "fixed", b.USD-b.Variable, fixed)
 	anyway := 730*0.4 + 200*0.3 + 12*0.5 + (1000*300+1000*800)/1e9*0.25
 	wanted(t, "variable", b.Variable, anyway)
