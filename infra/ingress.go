@@ -128,10 +128,12 @@ func (i *ingress) firewall(s awscdk.Stack, c Config) {
 		byCredential["ScopeDownStatement"] = not(map[string]any{"IPSetReferenceStatement": map[string]any{"Arn": set.AttrArn()}})
 	}
 	block := map[string]any{"Block": map[string]any{"CustomResponse": map[string]any{"ResponseCode": 429}}}
-	onTLS := map[string]any{"ByteMatchStatement": map[string]any{ // the mTLS listener's clients have no token
-		"FieldToMatch": map[string]any{"SingleHeader": map[string]any{"Name": "host"}}, "PositionalConstraint": "ENDS_WITH",
-		"SearchString": ":" + whole(mtlsPort), "TextTransformations": none,
-	}}
+	host := func(where, text string) any {
+		return map[string]any{"ByteMatchStatement": map[string]any{
+			"FieldToMatch": map[string]any{"SingleHeader": map[string]any{"Name": "host"}}, "PositionalConstraint": where, "SearchString": text, "TextTransformations": none,
+		}}
+	}
+	onTLS := host("ENDS_WITH", ":"+whole(mtlsPort)) // the mTLS listener's clients have no token
 	acl := awswafv2.NewCfnWebACL(s, str("Firewall"), &awswafv2.CfnWebACLProps{
 		Name: str("carasso"), Scope: str("REGIONAL"), DefaultAction: &awswafv2.CfnWebACL_DefaultActionProperty{Allow: &awswafv2.CfnWebACL_AllowActionProperty{}},
 		VisibilityConfig: &awswafv2.CfnWebACL_VisibilityConfigProperty{
@@ -158,7 +160,10 @@ func (i *ingress) firewall(s awscdk.Stack, c Config) {
 		},
 		map[string]any{
 			"Name": "known-bad-addresses", "Priority": 3, "OverrideAction": map[string]any{"None": map[string]any{}}, "VisibilityConfig": visible("carasso-bad-addresses"),
-			"Statement": map[string]any{"ManagedRuleGroupStatement": map[string]any{"VendorName": "AWS", "Name": "AWSManagedRulesAmazonIpReputationList"}},
+			"Statement": map[string]any{"ManagedRuleGroupStatement": map[string]any{
+				"VendorName": "AWS", "Name": "AWSManagedRulesAmazonIpReputationList",
+				"ScopeDownStatement": host("STARTS_WITH", "portal."), // cars share the addresses of their networks with whoever has an infected phone
+			}},
 		},
 	})
 	awswafv2.NewCfnWebACLAssociation(s, str("FirewallAssociation"), &awswafv2.CfnWebACLAssociationProps{

@@ -54,7 +54,7 @@ func newNetwork(app awscdk.App, c Config, props *awscdk.StackProps) *network {
 		}},
 	})
 	n.endpoints(c)
-	n.groups()
+	n.groups(c)
 	n.zone = awsroute53.NewPublicHostedZone(n.stack, str("Zone"), &awsroute53.PublicHostedZoneProps{ZoneName: str(c.Domain)})
 	output(n.stack, "NameServers", awscdk.Fn_Join(str(" "), n.zone.HostedZoneNameServers()),
 		str("Delegate "+c.Domain+" to these at its parent zone; certificates wait for it."))
@@ -91,7 +91,7 @@ func (n *network) endpoints(c Config) {
 }
 
 // groups are the security groups: who may open a connection to whom.
-func (n *network) groups() {
+func (n *network) groups(c Config) {
 	group := func(id, description string) awsec2.SecurityGroup {
 		return awsec2.NewSecurityGroup(n.stack, str(id), &awsec2.SecurityGroupProps{
 			Vpc: n.vpc, Description: str(description), AllowAllOutbound: no(),
@@ -109,7 +109,9 @@ func (n *network) groups() {
 		to.AddIngressRule(from, awsec2.Port_Tcp(num(port)), str(why), nil)
 	}
 	n.balancer.AddIngressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_Tcp(num(443)), str("Cars and people"), nil)
-	n.balancer.AddIngressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_Tcp(num(mtlsPort)), str("Cars with client certificates"), nil)
+	if c.ClientCA != "" {
+		n.balancer.AddIngressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_Tcp(num(mtlsPort)), str("Cars with client certificates"), nil)
+	}
 	allow(n.balancer, n.receiver, servicePort, "Load balancer to receivers")
 	allow(n.balancer, n.management, servicePort, "Load balancer to management")
 	allow(n.worker, n.database, postgres, "Workers to PostgreSQL")

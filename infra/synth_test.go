@@ -8,6 +8,8 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/carasso/carasso/infra/check"
 )
 
 var update = flag.Bool("update", false, "write templates/ anew")
@@ -76,6 +78,45 @@ func TestTemplates(t *testing.T) {
 				if made[name] == nil {
 					t.Errorf("%s/%s: the program makes no such stack any more", dir, name)
 				}
+			}
+		})
+	}
+}
+
+// What nobody chose is not there, and the rest is made all the same.
+func TestDefaults(t *testing.T) {
+	for _, target := range []string{Fargate, Beanstalk} {
+		t.Run(target, func(t *testing.T) {
+			out, values := t.TempDir(), context(t)
+			(*values)["target"] = target
+			app := awscdk.NewApp(&awscdk.AppProps{Outdir: &out, Context: values, AnalyticsReporting: no()})
+			c, err := newConfig(app)
+			if err != nil {
+				t.Fatal(err)
+			}
+			newStacks(app, c)
+			app.Synth(nil)
+			made, err := check.Load(os.DirFS(out))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, kind := range []string{"AWS::ElasticLoadBalancingV2::TrustStore", "AWS::WAFv2::IPSet", "AWS::SNS::Subscription"} {
+				if n := len(made.Of(kind)); n != 0 {
+					t.Errorf("%d of %s", n, kind)
+				}
+			}
+			if n := len(made.Of("AWS::ElasticLoadBalancingV2::Listener")); n != 1 {
+				t.Errorf("%d listeners, want that for TLS", n)
+			}
+			for _, g := range made.Of("AWS::EC2::SecurityGroup") {
+				for _, rule := range check.List(g.At("SecurityGroupIngress")) {
+					if m, _ := rule.(map[string]any); m["CidrIp"] == "0.0.0.0/0" && m["FromPort"] != 443.0 {
+						t.Errorf("%s is open at %v", g.ID, m["FromPort"])
+					}
+				}
+			}
+			if target == Fargate && len(made.Of("AWS::ECS::Service")) != 4 || target == Beanstalk && len(made.Of("AWS::ElasticBeanstalk::Environment")) != 4 {
+				t.Error("services are missing")
 			}
 		})
 	}
