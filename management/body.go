@@ -51,13 +51,19 @@ func readBody(r *http.Request, most int64, expected string) ([]byte, error) {
 	if !utf8.Valid(body) {
 		return nil, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The body is not UTF-8.", Expected: expected}
 	}
-	for d := json.NewDecoder(bytes.NewReader(body)); ; {
-		token, err := d.Token()
-		if err != nil { // the end, or what who decodes it will complain of
-			return body, nil
-		}
+	if holdsNUL(body) {
+		return nil, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The body holds the character U+0000.", Expected: expected}
+	}
+	return body, nil
+}
+
+// holdsNUL looks into the strings and names of JSON, up to where it is none.
+func holdsNUL(body []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(body))
+	for token, err := d.Token(); err == nil; token, err = d.Token() {
 		if text, ok := token.(string); ok && strings.ContainsRune(text, 0) {
-			return nil, &problem.Problem{Kind: problem.InvalidRequest, Detail: "The body holds the character U+0000.", Expected: expected}
+			return true
 		}
 	}
+	return false
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carasso/carasso/mapdata/learn"
+	"github.com/carasso/carasso/mapdata/limit"
 	"github.com/carasso/carasso/mapdata/maperror"
 	"github.com/carasso/carasso/mapdata/road"
 	"github.com/carasso/carasso/mapdata/tile"
@@ -196,6 +197,54 @@ func TestLimitEndToEnd(t *testing.T) {
 	}
 	if n := w.number("SELECT count(*) FROM learned_limit WHERE kmh <> 0"); n != 0 {
 		t.Errorf("%d limits still learned", n)
+	}
+}
+
+// A limit that is published stays with less evidence than it took, also after a restart.
+func TestPublishedLimitHolds(t *testing.T) {
+	w, s := newWorld(t), newStreet(t)
+	w.start(config(), s.deps(w))
+	start := tenMinutesAgo()
+	out := newShelf()
+	var judge limit.Config
+	c := newClocked(t, w.db, start, func(db *storeAt, m *worker.ProjectorMetrics) (worker.Layer, time.Duration) {
+		l, err := worker.NewLimits(worker.LimitsConfig{Judge: judge}, db, s, textLimits{s}, out, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l, time.Second
+	})
+	reads := func(b *telemetry.Batch) {
+		b.Events = append(b.Events, telemetry.Event{
+			T: b.Samples[13].T, Type: telemetry.SignSeen, Sign: telemetry.SpeedLimit, ValueKMH: 50, ConfidencePermille: 950,
+		})
+	}
+	for v := range uint64(6) {
+		s.drive(w, 1+v, start.Add(time.Duration(v)*time.Second), reads)
+	}
+	pass := func(minutes int) string {
+		t.Helper()
+		if _, _, err := w.db.FoldAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.pass(start.Add(time.Duration(minutes) * time.Minute))
+		return out.tiles[s.tile()]
+	}
+	first := pass(1)
+	if first == "" {
+		t.Fatal("nothing is published")
+	}
+	judge = limit.Config{Posterior: 0.9999999, Hold: 0.6} // what was enough is no more
+	c.restart()
+	s.drive(w, 7, start.Add(10*time.Second), nil)
+	if got := pass(2); got != first {
+		t.Errorf("tile = %q, want %q: it was published before", got, first)
+	}
+	w.exec("DELETE FROM learned_limit")
+	c.restart()
+	s.drive(w, 8, start.Add(20*time.Second), nil)
+	if got := pass(3); got != "" {
+		t.Errorf("tile = %q: it was not published before", got)
 	}
 }
 

@@ -197,7 +197,7 @@ const judgedTiles = 200
 // change and not in the region that this pass judges is left dirty for the next. A partialError is of
 // those that it missed.
 func (l *limits) judge(ctx context.Context, quadkeys []uint32, region map[uint32]bool, now time.Time) (changed, missed []uint32, err error) {
-	known := &limitKnowledge{store: l.store, cfg: &l.cfg, now: now, tiles: map[uint32]map[road.Edge]limit.Known{}}
+	known := &limitKnowledge{store: l.store, cfg: &l.cfg, now: now, published: l.at, tiles: map[uint32]map[road.Edge]limit.Known{}}
 	if err := known.load(ctx, quadkeys); err != nil {
 		return nil, nil, err
 	}
@@ -297,10 +297,11 @@ func (l *limits) at(e road.Edge) (limit.Limit, bool) {
 
 // limitKnowledge is what was learned of edges, read tile by tile as it is asked for.
 type limitKnowledge struct {
-	store LimitStore
-	cfg   *LimitsConfig
-	now   time.Time
-	tiles map[uint32]map[road.Edge]limit.Known // edges that were driven, or of which something was said
+	store     LimitStore
+	cfg       *LimitsConfig
+	now       time.Time
+	published func(road.Edge) (limit.Limit, bool)
+	tiles     map[uint32]map[road.Edge]limit.Known // edges that were driven, or of which something was said
 }
 
 // look serves a limit.Chain.
@@ -311,7 +312,11 @@ func (k *limitKnowledge) look(ctx context.Context, e road.Edge) (limit.Known, er
 			return limit.Known{}, err
 		}
 	}
-	return k.tiles[q][e], nil
+	x := k.tiles[q][e]
+	if l, ok := k.published(e); ok {
+		x.Told = l.KMH
+	}
+	return x, nil
 }
 
 // load reads tiles.

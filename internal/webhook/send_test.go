@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -54,7 +53,7 @@ func TestExplainTellsNothingOfTheNetwork(t *testing.T) {
 		{verification(errors.New("of 10.1.2.4")), "the certificate is not trusted"},
 		{asked(tls.AlertError(40)), "TLS was not agreed on"},
 		{asked(tls.RecordHeaderError{Msg: "first record from 10.1.2.4"}), "TLS was not agreed on"},
-		{asked(fmt.Errorf("malformed answer of 10.1.2.4: secret")), "no connection, or no answer that is HTTP"},
+		{asked(errors.New("malformed answer of 10.1.2.4: secret")), "no connection, or no answer that is HTTP"},
 	} {
 		if got := explain(tt.err); got != tt.want {
 			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)

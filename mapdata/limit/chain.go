@@ -16,6 +16,7 @@ type Known struct {
 	Passes   int              // see Prior.Passes
 	General  uint8            // see Prior.GeneralKMH
 	Urban    uint8            // see Prior.UrbanKMH
+	Told     uint8            // see Prior.PublishedKMH
 }
 
 // Chain judges edges together with the roads around them: a limit holds until the next sign,
@@ -79,10 +80,14 @@ func (c *Chain) judge(ctx context.Context, e road.Edge) (Limit, error) {
 		return j.limit, nil
 	}
 	s, err := c.reach(ctx, j)
-	if err != nil || s.kmh == road.NoLimitKnown {
+	if err != nil || s.kmh == road.NoLimitKnown && j.known.Told == road.NoLimitKnown {
 		return j.limit, err
 	}
 	prior := j.prior()
+	if s.kmh == road.NoLimitKnown {
+		prior.Unsaid = true
+		return Judge(e, j.known.Evidence, j.known.Driven, prior, c.now, c.cfg), nil
+	}
 	prior.UpstreamKMH, prior.UpstreamMapKMH, prior.UpstreamPosterior, prior.Silent = s.kmh, s.mapKMH, s.posterior, s.silent
 	l := Judge(e, j.known.Evidence, j.known.Driven, prior, c.now, c.cfg)
 	if l.KMH == s.kmh && len(l.Variants) == 0 {
@@ -130,6 +135,6 @@ func (c *Chain) known(ctx context.Context, e road.Edge) (Known, error) {
 func (j *judged) prior() Prior {
 	return Prior{
 		MapKMH: j.edge.part.LimitKMH(j.edge.index), Class: j.edge.part.Class(j.edge.index),
-		GeneralKMH: j.known.General, UrbanKMH: j.known.Urban, Passes: j.known.Passes,
+		GeneralKMH: j.known.General, UrbanKMH: j.known.Urban, Passes: j.known.Passes, PublishedKMH: j.known.Told,
 	}
 }

@@ -15,6 +15,7 @@ import (
 type Config struct {
 	K         int           // distinct vehicles that must have said so on one day, ≥ 1; default learn.DefaultK
 	Posterior float64       // probability above which a limit is published, 0.5 to 1; default 0.95
+	Hold      float64       // probability down to which a limit that is published stays so, 0.5 to Posterior; default 0.8, or Posterior if that is less
 	Change    time.Duration // mean time between two changes of a road's limit, ≥ 30 days; default 2,000 days
 	MaxCars   int           // what a day's votes count for at most, in vehicles, ≥ K; default 25
 	Cameras   float64       // share of the vehicles that read signs at all, 0 to 1; default 0.5
@@ -22,14 +23,15 @@ type Config struct {
 
 // DefaultConfig is the documented defaults.
 func DefaultConfig() Config {
-	return Config{K: learn.DefaultK, Posterior: 0.95, Change: 2000 * 24 * time.Hour, MaxCars: 25, Cameras: 0.5}
+	return Config{K: learn.DefaultK, Posterior: 0.95, Hold: 0.8, Change: 2000 * 24 * time.Hour, MaxCars: 25, Cameras: 0.5}
 }
 
 // WithDefaults replaces what is zero.
 func (c Config) WithDefaults() Config {
 	d := DefaultConfig()
+	posterior := cmp.Or(c.Posterior, d.Posterior)
 	return Config{
-		K: cmp.Or(c.K, d.K), Posterior: cmp.Or(c.Posterior, d.Posterior),
+		K: cmp.Or(c.K, d.K), Posterior: posterior, Hold: cmp.Or(c.Hold, min(d.Hold, posterior)),
 		Change: cmp.Or(c.Change, d.Change), MaxCars: cmp.Or(c.MaxCars, d.MaxCars),
 		Cameras: cmp.Or(c.Cameras, d.Cameras),
 	}
@@ -43,6 +45,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("limit: K must be at least 1, is %d", c.K)
 	case c.Posterior < 0.5 || c.Posterior >= 1:
 		return fmt.Errorf("limit: Posterior must be 0.5 to below 1, is %v", c.Posterior)
+	case c.Hold < 0.5 || c.Hold > c.Posterior:
+		return fmt.Errorf("limit: Hold must be 0.5 to Posterior, %v, is %v", c.Posterior, c.Hold)
 	case c.Change < 30*24*time.Hour:
 		return fmt.Errorf("limit: Change must be at least 720h, is %s", c.Change)
 	case c.MaxCars < c.K:
@@ -194,11 +198,12 @@ func (j *judge) conclude(base part, out *Limit) {
 	by := j.support(base, kmh, since)
 	out.Posterior = float32(f.p[list[0]])
 	out.Vehicles, out.Readings, out.SinceMS = by.vehicles, by.readings, by.sinceMS
-	holdsOn := quiet && kmh == j.prior.UpstreamKMH
+	need := j.bar(kmh)
+	holdsOn := quiet && kmh == j.prior.UpstreamKMH || j.prior.Unsaid && kmh == j.prior.PublishedKMH && j.prior.Passes >= j.cfg.K && by.agreed(&need)
 	if holdsOn { // whoever drove here had read it before
 		out.Vehicles = max(by.vehicles, j.prior.Passes)
 	}
-	if f.p[list[0]] > j.cfg.Posterior && (by.enough(j.cfg.K, j.fewest()) || holdsOn) {
+	if f.p[list[0]] > need.posterior && (by.enough(j.cfg.K, &need) || holdsOn) {
 		out.KMH = kmh
 		return
 	}
@@ -213,9 +218,21 @@ const (
 	heardShare = 0.2  // and fewer of the cameras than this are no majority of anything
 )
 
-// fewest is how many of the vehicles that passed must say the same.
-func (j *judge) fewest() float64 {
-	return heardShare * j.cfg.Cameras * learn.EstimateVehicles(j.prior.Passes)
+// bar is what a limit has to reach to be published.
+type bar struct {
+	posterior float64
+	vehicles  float64 // of those that passed, that must say the same
+	share     float64 // of the votes
+}
+
+// bar is lower for the limit that is published already: evidence that comes in by the minute sways about where it begins to be
+// enough, and a limit that comes and goes is of no use to a driver. However it is, K vehicles must have said so.
+func (j *judge) bar(kmh uint8) bar {
+	b := bar{j.cfg.Posterior, heardShare * j.cfg.Cameras * learn.EstimateVehicles(j.prior.Passes), leastShare}
+	if kmh == j.prior.PublishedKMH {
+		b = bar{j.cfg.Hold, b.vehicles / 2, heldShare}
+	}
+	return b
 }
 
 // spurious is by how much readings on the edge count less because so few of those who pass
@@ -259,11 +276,16 @@ type support struct {
 
 // leastShare is the share of the votes that a limit needs: where vehicles can't agree, a
 // sign changes by the minute, or is read off another road.
-const leastShare = 0.6
+const (
+	leastShare = 0.6
+	heldShare  = 0.5 // of one that is published
+)
 
-func (s *support) enough(k int, fewest float64) bool {
-	return s.vehicles >= k && learn.EstimateVehicles(s.vehicles) >= fewest && s.cars >= leastShare*(s.cars+s.against)
+func (s *support) enough(k int, b *bar) bool {
+	return s.vehicles >= k && learn.EstimateVehicles(s.vehicles) >= b.vehicles && s.agreed(b)
 }
+
+func (s *support) agreed(b *bar) bool { return s.cars >= b.share*(s.cars+s.against) }
 
 // support is who spoke for a limit, from a day on.
 func (j *judge) support(in part, kmh uint8, sinceMS int64) (s support) {

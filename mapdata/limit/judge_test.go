@@ -323,9 +323,53 @@ func TestConfigValidate(t *testing.T) {
 	}{
 		"zero": {Config{}, true}, "default": {DefaultConfig(), true}, "k": {Config{K: -1}, false}, "sure": {Config{Posterior: 1}, false},
 		"unsure": {Config{Posterior: 0.2}, false}, "restless": {Config{Change: time.Hour}, false}, "few cars": {Config{MaxCars: 2}, false}, "cameras": {Config{Cameras: 2}, false},
+		"holds what it doubts": {Config{Hold: 0.4}, false}, "holds less than it publishes": {Config{Hold: 0.97}, false}, "less sure than the default hold": {Config{Posterior: 0.7}, true},
 	} {
 		if err := tt.cfg.Validate(); (err == nil) != tt.ok {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// What is published stays so with less evidence than it took, so that it doesn't come and go where evidence is about enough; another
+// limit has no such advantage, and never with fewer than K vehicles.
+func TestPublishedLimitsHold(t *testing.T) {
+	residential := Prior{Class: road.Residential}
+	for name, tt := range map[string]struct {
+		say       func(*said)
+		prior     Prior
+		published uint8
+		cfg       Config
+		before    uint8 // with nothing published
+		after     uint8 // with published
+	}{
+		"likely enough to stay": {
+			say: func(s *said) { s.cars(0, 1, 7, posted(30)); s.cars(0, 11, 4, posted(40)) }, prior: residential, published: 30, cfg: Config{Posterior: 0.999999, Hold: 0.6}, after: 30,
+		},
+		"another is not": {
+			say: func(s *said) { s.cars(0, 1, 7, posted(30)); s.cars(0, 11, 4, posted(40)) }, prior: residential, published: 40, cfg: Config{Posterior: 0.999999, Hold: 0.6},
+		},
+		"few of many said so": {say: func(s *said) { s.cars(0, 1, 4, posted(30)) }, prior: Prior{Class: road.Residential, Passes: 45, MapKMH: 30}, published: 30, after: 30},
+		"fewer":               {say: func(s *said) { s.cars(0, 1, 4, posted(30)) }, prior: Prior{Class: road.Residential, Passes: 600, MapKMH: 30}, published: 30},
+		"two cars are too few": {
+			say: func(s *said) { s.cars(0, 1, 2, posted(30)) }, prior: Prior{Class: road.Residential, MapKMH: 30}, published: 30, cfg: Config{Hold: 0.5},
+		},
+		"read nowhere around": {say: func(*said) {}, prior: Prior{Class: road.Residential, Passes: 20, MapKMH: 30, Unsaid: true}, published: 30, after: 30},
+		"and too few cars":    {say: func(*said) {}, prior: Prior{Class: road.Residential, Passes: 2, MapKMH: 30, Unsaid: true}, published: 30},
+		"and unlikely":        {say: func(*said) {}, prior: Prior{Class: road.Residential, Passes: 20, Unsaid: true}, published: 30},
+		"half disagree":       {say: func(s *said) { s.cars(0, 1, 4, posted(30)); s.cars(0, 11, 4, posted(40)) }, prior: residential, published: 30},
+		"the sign is new":     {say: func(s *said) { s.cars(0, 1, 9, posted(50)); s.cars(9, 20, 25, posted(30)) }, prior: residential, published: 50, before: 30, after: 30},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s said
+			tt.say(&s)
+			for published, want := range map[uint8]uint8{road.NoLimitKnown: tt.before, tt.published: tt.after} {
+				prior := tt.prior
+				prior.PublishedKMH = published
+				if got := Judge(edgeAt(0), s.set.Rows(), nil, prior, time.UnixMilli(day0+10*learn.DayMS), tt.cfg); got.KMH != want {
+					t.Errorf("published %d: %d, want %d (%+v)", published, got.KMH, want, got)
+				}
+			}
+		})
 	}
 }

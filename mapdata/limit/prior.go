@@ -25,6 +25,10 @@ type Prior struct {
 	// days of the evidence, a lower bound; 0: not known. That few of them read a sign says that
 	// none stands there.
 	Passes int
+	// PublishedKMH is what is published of the edge; NoLimitKnown: nothing. It stays so with less than it took, see Config.Hold.
+	// Unsaid is that no road around says anything: then it stays although nobody reads it on the edge itself.
+	PublishedKMH uint8
+	Unsaid       bool
 	// GeneralKMH is the legal limit of the country where no sign stands: what the end of a
 	// limit or of a town leads to.
 	GeneralKMH uint8

@@ -78,7 +78,8 @@ func (j *judge) try(base, in part) (v Variant, rest part, gain float64) {
 	v = Variant{KMH: j.cands.kmh[special], Posterior: float32(f.p[special])}
 	forIt, forRest := j.support(in, v.KMH, f.sinceMS), j.support(rest, j.cands.kmh[usual], since)
 	v.Vehicles = forIt.vehicles
-	if special == usual || !forIt.enough(j.cfg.K, 0) || !forRest.enough(j.cfg.K, 0) || f.p[special] <= j.cfg.Posterior || usually <= j.cfg.Posterior {
+	agreed := bar{share: leastShare}
+	if special == usual || !forIt.enough(j.cfg.K, &agreed) || !forRest.enough(j.cfg.K, &agreed) || f.p[special] <= j.cfg.Posterior || usually <= j.cfg.Posterior {
 		return v, rest, 0
 	}
 	return v, rest, parts - whole

@@ -91,6 +91,8 @@ func (r *run) scoreLimits(ctx context.Context, report *eval.Report) error {
 	both("variants published, of those true, %", func(s *limitScore) string {
 		return fmt.Sprintf("%d, %s", s.variants, percent(s.variantsRight, s.variants))
 	})
+	v.Row(fmt.Sprintf("roads with a limit published, judged every %s of driving", judgedEvery), strconv.Itoa(len(r.shown[all].changes)), strconv.Itoa(len(r.shown[sound].changes)))
+	v.Row("  of those withdrawn or changed again, %", percent(r.shown[all].unsteady(), len(r.shown[all].changes)), percent(r.shown[sound].unsteady(), len(r.shown[sound].changes)))
 	report.Tables = append(report.Tables, v)
 
 	s := &scores[all]
@@ -112,30 +114,15 @@ const shortRoadM = 30
 const maxListed = 20
 
 func (r *run) judgeLimits(ctx context.Context, a arm) (s limitScore, err error) {
-	byEdge := map[road.Edge][]learn.Evidence{}
-	for _, e := range r.evidence(a, learn.LimitEvidence) {
-		byEdge[road.Edge(e.Key)] = append(byEdge[road.Edge(e.Key)], e)
-	}
 	last := r.plan[len(r.plan)-1]
-	now := last.start.Add(last.length)
-	g := r.ground
-	passes := r.passesOf(a)
-	chain := limit.NewChain(g.roads, func(_ context.Context, e road.Edge) (limit.Known, error) {
-		k := limit.Known{Evidence: byEdge[e]}
-		if at, ok := g.graph.Find(e); ok {
-			k.Driven = r.binsOf(a, at)
-		}
-		for _, d := range passes[e] {
-			k.Passes = max(k.Passes, d.Vehicles.AtLeast())
-		}
-		return k, nil
-	}, now, limit.Config{})
+	chain := r.chain(a, last.start.Add(last.length))
 	seen := r.conditions()
-	for arc, at := range g.onMap {
-		if at == road.NoIndex || g.network.WrongWay(int32(arc)) || !g.graph.Allowed(at) {
+	for arc, at := range r.ground.onMap {
+		edge, ok := r.judgeable(arc)
+		if !ok {
 			continue
 		}
-		truth, edge := r.limits[arc], g.graph.Edge(at)
+		truth := r.limits[arc]
 		l, err := chain.Limit(ctx, edge)
 		if err != nil {
 			return s, err

@@ -47,6 +47,7 @@ type run struct {
 	wrong   map[road.Edge][]int64
 	weather map[int64]fleet.Weather // by second, every weatherMS
 	hazards [arms]*watch
+	shown   [arms]published
 }
 
 type speedSum struct {
@@ -99,6 +100,7 @@ func newRun(cfg *Config, g *ground) (*run, error) {
 	fusion := hazard.DefaultConfig()
 	for a := range r.hazards {
 		r.hazards[a] = newWatch(&fusion)
+		r.shown[a] = newPublished()
 	}
 	for range cfg.Workers {
 		r.workers = append(r.workers, newWorker(g, r.windows))
@@ -197,6 +199,11 @@ func (r *run) drive(ctx context.Context, s session) error {
 		wg.Wait()
 		if err := r.settle(startMS + tick*tickMS); err != nil {
 			return err
+		}
+		if at := time.Duration(tick) * tickMS * time.Millisecond; at > 0 && at%judgedEvery == 0 {
+			if err := r.publish(ctx, s.start.Add(at)); err != nil {
+				return err
+			}
 		}
 		free = append(free, ready...)
 		ready, next = next, ready
