@@ -19,9 +19,6 @@ import (
 	"github.com/carasso/carasso/mapdata/road"
 )
 
-// maxLat is the edge of the Web Mercator square, in degrees.
-const maxLat = 85.0511
-
 // maxYear is the last of which times are taken: some room is left before what answers and the database can write.
 const maxYear = 9000
 
@@ -170,7 +167,7 @@ func (p *params) bbox(name string) (b geo.Box) {
 		}
 		f[i] = n
 	}
-	if f[0] >= f[2] || f[1] >= f[3] || f[0] < -180 || f[2] > 180 || f[1] < -maxLat || f[3] > maxLat {
+	if f[0] >= f[2] || f[1] >= f[3] || f[0] < -180 || f[2] > 180 || f[1] < -geo.MaxLatitude || f[3] > geo.MaxLatitude {
 		p.fail(name, "is "+quote(v), expected)
 		return b
 	}

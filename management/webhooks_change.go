@@ -125,7 +125,7 @@ func jsonBox(raw json.RawMessage) (geo.Box, error) {
 	if err := json.Unmarshal(raw, &f); err != nil || len(f) != 4 {
 		return geo.Box{}, refuse("/bbox", "It is not four numbers.", expected)
 	}
-	if f[0] >= f[2] || f[1] >= f[3] || f[0] < -180 || f[2] > 180 || f[1] < -maxLat || f[3] > maxLat {
+	if f[0] >= f[2] || f[1] >= f[3] || f[0] < -180 || f[2] > 180 || f[1] < -geo.MaxLatitude || f[3] > geo.MaxLatitude {
 		return geo.Box{}, refuse("/bbox", fmt.Sprintf("It is %g.", f), expected)
 	}
 	return geo.BoxOf([]geo.Point{geo.At(f[1], f[0]), geo.At(f[3], f[2])}), nil

@@ -206,8 +206,8 @@ func (s *Simulation) checkHazards(found []learnedHazard, since time.Time) Check 
 	return c
 }
 
-// weatherMarginM is how far from its weather a road may be told of: positions are wrong by some metres, and fog lifts meanwhile.
-const weatherMarginM = 150
+// WeatherMarginM is how far from its weather a road may be told of: positions are wrong by some metres, and fog lifts meanwhile.
+const WeatherMarginM = 150
 
 // explains reports whether the truth had something that a hazard may tell of.
 func (s *Simulation) explains(h *learnedHazard, arcOf map[uint64]int32) bool {
@@ -222,7 +222,7 @@ func (s *Simulation) explains(h *learnedHazard, arcOf map[uint64]int32) bool {
 			if s.hazardNear(arc, ms) {
 				return true
 			}
-			heavy, fog := weather.Near(s.net.shape(arc), weatherMarginM)
+			heavy, fog := weather.Near(s.net.shape(arc), WeatherMarginM)
 			if h.Category == telemetry.ReducedVisibility.String() && fog || h.Category == telemetry.ExceptionalWeather.String() && heavy {
 				return true
 			}

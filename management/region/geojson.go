@@ -9,9 +9,6 @@ import (
 	"github.com/carasso/carasso/mapdata/geo"
 )
 
-// maxLat is the edge of the Web Mercator square, in degrees: the map ends there.
-const maxLat = 85.0511
-
 // ErrGeometry is wrapped by every error about a geometry that is no area.
 var ErrGeometry = errors.New("not an area")
 
@@ -82,7 +79,7 @@ func parseRing(ring [][]float64) ([]geo.Point, error) {
 	}
 	points := make([]geo.Point, len(ring))
 	for i, c := range ring {
-		if len(c) < 2 || math.Abs(c[0]) > 180 || math.Abs(c[1]) > maxLat {
+		if len(c) < 2 || math.Abs(c[0]) > 180 || math.Abs(c[1]) > geo.MaxLatitude {
 			return nil, fmt.Errorf("%w: position %d of a ring is %.40s, expected longitude, latitude within ±180 and ±85.05", ErrGeometry, i, fmt.Sprint(c))
 		}
 		points[i] = geo.At(c[1], c[0])

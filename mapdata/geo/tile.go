@@ -8,8 +8,8 @@ import (
 // MaxZoom is the deepest zoom level that a Tile may have; its quadkey fits 32 bits.
 const MaxZoom = 16
 
-// maxLatitude is where Web Mercator (EPSG:3857) ends.
-const maxLatitude = 85.05112877980659
+// MaxLatitude is where Web Mercator (EPSG:3857) ends, in degrees.
+const MaxLatitude = 85.05112877980659
 
 // Tile is a Web Mercator tile in the XYZ scheme: y grows southwards.
 type Tile struct {
@@ -27,7 +27,7 @@ func TileAt(p Point, z uint8) Tile {
 
 // Mercator is the position in the unit square of Web Mercator: x eastwards, y southwards.
 func Mercator(p Point) (x, y float64) {
-	lat := math.Max(-maxLatitude, math.Min(maxLatitude, p.Lat()))
+	lat := math.Max(-MaxLatitude, math.Min(MaxLatitude, p.Lat()))
 	s := math.Sin(lat * math.Pi / 180)
 	return p.Lon()/360 + 0.5, 0.5 - math.Log((1+s)/(1-s))/(4*math.Pi)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carasso/carasso/internal/eval"
+	"github.com/carasso/carasso/internal/fleet"
 	"github.com/carasso/carasso/mapdata/geo"
 	"github.com/carasso/carasso/mapdata/learn"
 	"github.com/carasso/carasso/mapdata/road"
@@ -303,9 +304,6 @@ func (r *run) describe(p *publication) string {
 		r.ground.graph.LengthM(i), p.vehicles, time.UnixMilli(p.fromMS).UTC().Format("Jan 2 15:04:05"), w.Rain(), what, nearest)
 }
 
-// weatherMarginM is how far from its weather a road may be told of: positions are wrong by some metres, and fog lifts meanwhile.
-const weatherMarginM = 150
-
 // foul reports whether the weather has lately been what a category warns of at an edge, or at a cell: not whether it is about to be.
 func (r *run) foul(h telemetry.Hazard, e road.Edge, cell uint64, atMS int64) bool {
 	if h != telemetry.ReducedVisibility && h != telemetry.ExceptionalWeather {
@@ -321,7 +319,7 @@ func (r *run) foul(h telemetry.Hazard, e road.Edge, cell uint64, atMS int64) boo
 		where = []geo.Point{{LatE7: box.South, LonE7: box.West}, {LatE7: box.North, LonE7: box.East}}
 	}
 	for ms := weatherTime(atMS - explainedMS); ms <= atMS; ms += weatherMS {
-		heavy, fog := r.weather[ms].Near(where, weatherMarginM)
+		heavy, fog := r.weather[ms].Near(where, fleet.WeatherMarginM)
 		if h == telemetry.ReducedVisibility && fog || h == telemetry.ExceptionalWeather && heavy {
 			return true
 		}
