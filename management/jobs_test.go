@@ -44,7 +44,7 @@ func TestJobsAreForOperatorsToStart(t *testing.T) {
 		{"POST", "/v1/jobs", operator, `{"kind":"compaction","args":{"dry_run":1}}`, 400, `"/args/dry_run"`},
 		{"POST", "/v1/jobs", operator, `{"kind":"nonsense"}`, 400, `"/kind"`},
 		{"POST", "/v1/jobs", operator, `nonsense`, 400, "expected JSON"},
-		{"POST", "/v1/jobs", operator, `{"kind":"compaction","args":{"x":"` + strings.Repeat("x", 65<<10) + `"}}`, 400, "64 KiB"},
+		{"POST", "/v1/jobs", operator, `{"kind":"compaction","args":{"x":"` + strings.Repeat("x", 65<<10) + `"}}`, 413, "64 KiB"},
 	} {
 		res, doc := b.do(t, tt.method, tt.path, tt.token, strings.NewReader(tt.body))
 		if res.StatusCode != tt.status || !strings.Contains(string(doc), tt.want) {
