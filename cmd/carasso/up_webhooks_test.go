@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +71,7 @@ func TestUpWebhooks(t *testing.T) {
 	}
 	next("org.carasso.webhook.test webhook/" + hook.ID)
 
+	u.awaitPasses("hazards")
 	h := hazard.Hazard{
 		ID: 4711, Category: telemetry.SlipperyRoad, At: geo.At(42.5063, 1.5218), Probability: 0.99, Vehicles: 3,
 		StartedMS: time.Now().UnixMilli(), UpdatedMS: time.Now().UnixMilli(),
@@ -92,6 +95,34 @@ func TestUpWebhooks(t *testing.T) {
 		u.read(token, "/v1/webhooks/"+hook.ID+"/deliveries", &page)
 	}
 	u.terminate(time.Minute)
+}
+
+// awaitPasses waits until a layer has begun with what is stored now: one that begins later ends hazards that no evidence speaks for.
+func (u *embeddedUp) awaitPasses(layer string) {
+	u.t.Helper()
+	count := regexp.MustCompile(`(?m)^carasso_projector_pass_seconds_count\{layer="` + layer + `"\} (\d+)$`)
+	passes := func() (n int) {
+		resp, err := get(u.t.Context(), u.url()+"/metrics", "")
+		if err != nil {
+			u.t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			u.t.Fatal(err)
+		}
+		if m := count.FindSubmatch(body); m != nil {
+			n, _ = strconv.Atoi(string(m[1]))
+		}
+		return n
+	}
+	begun, deadline := passes(), time.Now().Add(time.Minute)
+	for passes() < begun+2 { // the one under way may have begun before
+		if time.Now().After(deadline) {
+			u.t.Fatalf("no passes of %s", layer)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // store puts a hazard into the embedded database.

@@ -14,6 +14,7 @@ export async function run(t) {
     if (t.expected.backlog !== undefined) assert.equal(await page.locator('[data-box="queue"] .value').textContent(), `${t.expected.backlog} waiting`);
     assert.equal(await page.locator('[data-flow="post"] .flow').evaluate((e) => getComputedStyle(e).animationName), 'none', 'nothing moves where less motion is wished for');
     await page.locator('summary', { hasText: 'The same as a table' }).click();
+    await page.locator('.stage + details tbody tr').nth(10).waitFor();
     assert.equal(await page.locator('.stage + details tbody tr').count(), 11);
     const p = await t.api('/v1/pipeline');
     if (p.scaling) {
