@@ -97,7 +97,8 @@ func TestUpWebhooks(t *testing.T) {
 	u.terminate(time.Minute)
 }
 
-// awaitPasses waits until a layer has begun with what is stored now: one that begins later ends hazards that no evidence speaks for.
+// awaitPasses waits until a layer has begun, and begun anew with the map, which comes into use a while after the start: a layer that begins
+// later would end hazards that no evidence speaks for.
 func (u *embeddedUp) awaitPasses(layer string) {
 	u.t.Helper()
 	count := regexp.MustCompile(`(?m)^carasso_projector_pass_seconds_count\{layer="` + layer + `"\} (\d+)$`)
@@ -116,7 +117,18 @@ func (u *embeddedUp) awaitPasses(layer string) {
 		}
 		return n
 	}
-	begun, deadline := passes(), time.Now().Add(time.Minute)
+	deadline := time.Now().Add(time.Minute)
+	for inUse := false; !inUse; time.Sleep(50 * time.Millisecond) {
+		resp, err := get(u.t.Context(), u.url()+"/v1/tiles.json?layer=roads", "")
+		if err != nil {
+			u.t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if inUse = resp.StatusCode == http.StatusOK; !inUse && time.Now().After(deadline) {
+			u.t.Fatalf("no map: %d", resp.StatusCode)
+		}
+	}
+	begun := passes()
 	for passes() < begun+2 { // the one under way may have begun before
 		if time.Now().After(deadline) {
 			u.t.Fatalf("no passes of %s", layer)
