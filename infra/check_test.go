@@ -220,6 +220,8 @@ func breakages() []breakage {
 		{"something on everything", "wildcards", grant("JobsRole", "kms:Decrypt", "*")},
 		{"killed at once", "services", set(task, "WorkerTask", 5.0, "ContainerDefinitions", 0, "StopTimeout")},
 		{"writable root", "services", set(task, "ReceiverTask", false, "ContainerDefinitions", 0, "ReadonlyRootFilesystem")},
+		{"no temporary files", "services", set(task, "JobsTask", nil, "Volumes")},
+		{"temporary files elsewhere", "services", replace(task, "JobsTask", `"ContainerPath":"/tmp"`, `"ContainerPath":"/data"`)},
 		{"x86", "services", set(task, "ReceiverTask", "X86_64", "RuntimePlatform", "CpuArchitecture")},
 		{"no rollback", "services", set(service, "WorkerService", false, "DeploymentConfiguration", "DeploymentCircuitBreaker", "Rollback")},
 		{"public tasks", "services", set(service, "WorkerService", "ENABLED", "NetworkConfiguration", "AwsvpcConfiguration", "AssignPublicIp")},

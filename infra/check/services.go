@@ -56,6 +56,12 @@ func (r *report) fargate(sizes Sizes) {
 	if j, ok := r.t.Named("AWS::ECS::TaskDefinition", "JobsTask"); ok && !strings.Contains(text(j.Properties), "CARASSO_TASK_PROTECTION") {
 		r.fault(j.ID, "jobs are not protected")
 	}
+	if j, ok := r.t.Named("AWS::ECS::TaskDefinition", "JobsTask"); ok {
+		mount, volume := j.At("ContainerDefinitions", 0, "MountPoints", 0), j.At("Volumes", 0, "Name")
+		if volume == nil || at(mount, "SourceVolume") != volume || at(mount, "ContainerPath") != "/tmp" || at(mount, "ReadOnly") != false {
+			r.fault(j.ID, "has no room for temporary files, which releases want")
+		}
+	}
 	for name, secret := range map[string]string{"Receiver": "CARASSO_MASTER_KEY", "Management": "CARASSO_MASTER_KEY", "Jobs": "CARASSO_MASTER_KEY", "Migrate": "PGPASSWORD"} {
 		t, _ := r.t.Named("AWS::ECS::TaskDefinition", name+"Task")
 		if !slices.ContainsFunc(List(t.At("ContainerDefinitions", 0, "Secrets")), func(s any) bool { return at(s, "Name") == secret }) {
