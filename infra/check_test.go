@@ -238,6 +238,9 @@ func breakages() []breakage {
 		{"wrong namespace of an alarm", "watch", set(alarm, "LedgerGap", "Carraso", "Namespace")},
 		{"metric that nobody emits", "watch", set(alarm, "SendErrors", "carasso_receiver_errors_total", "MetricName")},
 		{"dimension that nobody emits", "watch", set(alarm, "FreshnessHazards", []any{}, "Dimensions")},
+		{"dimension that AWS does not have", "watch", replace(alarm, "NoReceivers", `"Name":"TargetGroup"`, `"Name":"TargetGroupName"`)},
+		{"silent without targets", "watch", replace(alarm, "ServerErrors", "SUM([requests, balancer])", "requests")},
+		{"filled in from nothing", "watch", replace(alarm, "ServerErrors", "SUM([service, balancer]) \\u003e 10", "FILL(service, 0) \\u003e 10")},
 		{"dashboard of another's metric", "watch", replace("AWS::CloudWatch::Dashboard", "Architecture", "carasso_worker_flush_seconds", "carasso_flush_seconds")},
 		{"dashboard that is no JSON", "watch", replace("AWS::CloudWatch::Dashboard", "Portal", `\"widgets\":[`, `\"widgets\":[[`)},
 	}

@@ -117,7 +117,7 @@ func (r *report) scaling(sizes Sizes) {
 			r.is(p, "ECSServiceAverageCPUUtilization", "TargetTrackingScalingPolicyConfiguration", "PredefinedMetricSpecification", "PredefinedMetricType")
 		}
 	}
-	for _, name := range []string{"WorkersAtMost", "ReceiversAtMost"} {
+	for _, name := range ofTasks {
 		r.must("AWS::CloudWatch::Alarm", name)
 	}
 	if q, ok := r.must(policy, "ReceiverRequests"); ok {
