@@ -216,6 +216,7 @@ func breakages() []breakage {
 		{"jobs read vehicles' statuses", "roles", grant("JobsRole", "dynamodb:GetItem", live)},
 		{"worker deletes the archive", "roles", grant("WorkerRole", "s3:DeleteObject", "arn:aws:s3:::x/raw/*")},
 		{"management sends", "roles", grant("ManagementRole", "sqs:SendMessage", envelopes)},
+		{"missing objects denied", "roles", replace("AWS::IAM::Policy", "WorkerRoleDefaultPolicy", "StringLikeIfExists", "StringLike")},
 		{"everything on everything", "wildcards", grant("JobsRole", "s3:*", "*")},
 		{"something on everything", "wildcards", grant("JobsRole", "kms:Decrypt", "*")},
 		{"killed at once", "services", set(task, "WorkerTask", 5.0, "ContainerDefinitions", 0, "StopTimeout")},
