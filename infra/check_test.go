@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -244,6 +245,44 @@ func breakages() []breakage {
 		{"filled in from nothing", "watch", replace(alarm, "ServerErrors", "SUM([service, balancer]) \\u003e 10", "FILL(service, 0) \\u003e 10")},
 		{"dashboard of another's metric", "watch", replace("AWS::CloudWatch::Dashboard", "Architecture", "carasso_worker_flush_seconds", "carasso_flush_seconds")},
 		{"dashboard that is no JSON", "watch", replace("AWS::CloudWatch::Dashboard", "Portal", `\"widgets\":[`, `\"widgets\":[[`)},
+	}
+}
+
+// option takes an option of an environment of Beanstalk's away.
+func option(environment, name string) func(*testing.T, check.Templates) {
+	return func(t *testing.T, templates check.Templates) {
+		t.Helper()
+		r, ok := templates.Named("AWS::ElasticBeanstalk::Environment", environment)
+		if !ok {
+			t.Fatalf("no environment %s", environment)
+		}
+		all := check.List(r.Properties["OptionSettings"])
+		left := slices.DeleteFunc(slices.Clone(all), func(o any) bool { return o.(map[string]any)["OptionName"] == name })
+		if len(left) == len(all) {
+			t.Fatalf("%s has no option %s", environment, name)
+		}
+		r.Properties["OptionSettings"] = left
+	}
+}
+
+// TestBeanstalkBreakages is TestBreakages for what only Beanstalk has.
+func TestBeanstalkBreakages(t *testing.T) {
+	t.Parallel()
+	for _, b := range []breakage{
+		{"open security group", "beanstalk", option("WorkerEnvironment", "DisableDefaultEC2SecurityGroup")},
+		{"another group at the load balancer", "beanstalk", option("ReceiverEnvironment", "SecurityGroups")},
+		{"all at once", "beanstalk", option("ManagementEnvironment", "BatchSize")},
+		{"no key", "beanstalk", option("JobsEnvironment", "CARASSO_MASTER_KEY")},
+		{"no firewall", "ingress", remove("AWS::WAFv2::WebACLAssociation", "FirewallAssociation")},
+	} {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			templates, runbook := load(t, Beanstalk)
+			b.do(t, templates)
+			if !slices.ContainsFunc(check.All(templates, Beanstalk, sizes(), emitted(), runbook), func(f check.Fault) bool { return f.Rule == b.rule }) {
+				t.Error("nobody noticed")
+			}
+		})
 	}
 }
 

@@ -26,6 +26,7 @@ func reviewed(target string) Config {
 		Target: target, Region: "eu-central-1", Zones: []string{"eu-central-1a", "eu-central-1b", "eu-central-1c"},
 		Domain: "carasso.example.com", ClientCA: "testdata/ca.pem", Gateways: []string{"192.0.2.0/24"},
 		AlarmEmail: "operators@example.com", DatabaseClass: databaseClass, DatabaseGB: databaseGB,
+		DockerPlatform: dockerPlatform,
 	}
 }
 
