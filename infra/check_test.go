@@ -18,6 +18,7 @@ func sizes() check.Sizes {
 		AllowedBacklog: scaling.AllowedBacklog, MinWorkers: max(minWorkers, scaling.MinWorkers), MaxWorkers: scaling.MaxWorkers,
 		WorkerCPU: scaling.WorkerCPUPercent, MinReceivers: minReceivers, MaxReceivers: maxReceivers, RequestsPerTarget: requestsPerTarget, MaxReceive: 5, ServicePort: servicePort,
 		Visibility: 150, StopTimeout: 90, LongestFlush: 30, Retention: 14 * 24 * 3600, FirstSurge: 3 * int(scaling.LatencyTarget.Seconds()),
+		BalancerIdle: int(balancerIdle.Seconds()),
 	}
 }
 
@@ -167,6 +168,8 @@ func breakages() []breakage {
 		{"bucket without encryption", "buckets", set(bucket, "Raw", nil, "BucketEncryption")},
 		{"tiles end by age", "buckets", replace(bucket, "Tiles", `"Id":"unfinished-uploads"`, `"Id":"x","ExpirationInDays":30`)},
 		{"transitions out of order", "buckets", replace(bucket, "Raw", `"TransitionInDays":35`, `"TransitionInDays":300`)},
+		{"results kept for good", "buckets", replace(bucket, "Raw", `"Prefix":"athena/"`, `"Prefix":"quarantine/"`)},
+		{"parameter that is no text", "database", set("AWS::RDS::DBParameterGroup", "DatabaseParameters", 950.0, "Parameters", "max_connections")},
 		{"provisioned table", "live store", set(table, "Live", "PROVISIONED", "BillingMode")},
 		{"no time to live", "live store", set(table, "Live", nil, "TimeToLiveSpecification")},
 		{"no point in time", "live store", set(table, "Live", false, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled")},
@@ -188,6 +191,7 @@ func breakages() []breakage {
 		}},
 		{"plain HTTP", "ingress", set(listener, "Tls", "HTTP", "Protocol")},
 		{"old TLS", "ingress", set(listener, "Tls", "ELBSecurityPolicy-2016-08", "SslPolicy")},
+		{"another idle time", "ingress", replace("AWS::ElasticLoadBalancingV2::LoadBalancer", "Balancer", `"Value":"100"`, `"Value":"120"`)},
 		{"certificates not verified", "ingress", set(listener, "Mtls", "passthrough", "MutualAuthentication", "Mode")},
 		{"forged certificates", "ingress", remove("AWS::ElasticLoadBalancingV2::ListenerRule", "NoForgedCertificates")},
 		{"wrong kind of targets", "ingress", set("AWS::ElasticLoadBalancingV2::TargetGroup", "ReceiverTargets", "instance", "TargetType")},

@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -148,10 +149,13 @@ func (r *report) backlog(p Resource) {
 }
 
 // ingress: TLS, client certificates, rates, no forged certificates, no metrics for the world.
-func (r *report) ingress() {
+func (r *report) ingress(sizes Sizes) {
 	if b, ok := r.must("AWS::ElasticLoadBalancingV2::LoadBalancer", "Balancer"); ok {
 		r.is(b, "internet-facing", "Scheme")
 		attributes := text(b.At("LoadBalancerAttributes"))
+		if idle := `{"Key":"idle_timeout.timeout_seconds","Value":"` + strconv.Itoa(sizes.BalancerIdle) + `"}`; !strings.Contains(attributes, idle) {
+			r.fault(b.ID, "keeps idle connections for another time: %s", attributes)
+		}
 		for _, a := range []string{"deletion_protection.enabled", "access_logs.s3.enabled", "routing.http.drop_invalid_header_fields.enabled"} {
 			if !strings.Contains(attributes, `{"Key":"`+a+`","Value":"true"}`) {
 				r.fault(b.ID, "%s is off", a)
