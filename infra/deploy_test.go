@@ -87,7 +87,7 @@ func TestDeploy(t *testing.T) {
 		args, want []string
 	}{
 		"base":  {[]string{"base"}, []string{"cdk deploy Carasso-Network Carasso-Data Carasso-Platform --parameters Carasso-Platform:ImageTag=v1 -c domain=a.example -c region=eu-west-1"}},
-		"image": {[]string{"image"}, []string{"docker login --username AWS --password-stdin the-Repository", "docker buildx build --platform linux/arm64"}},
+		"image": {[]string{"image"}, []string{"docker login --username AWS --password-stdin the-Repository", "docker buildx build --platform linux/arm64 --provenance=false"}},
 		"all": {nil, []string{
 			"cdk deploy Carasso-Network Carasso-Data Carasso-Platform", "aws ecs run-task", "--task-definition the-MigrationTask", "subnets=[the-MigrationSubnets", "aws ecs wait", "exitCode",
 			"cdk deploy Carasso-Services Carasso-Watch --parameters Carasso-Services:ImageTag=v1 --parameters Carasso-Services:JwtPublicKey=the key -c domain=a.example",

@@ -75,6 +75,9 @@ func (r *report) fargate(sizes Sizes) {
 	if i, ok := r.must("AWS::ECR::Repository", "Images"); ok {
 		r.is(i, "IMMUTABLE", "ImageTagMutability")
 		r.is(i, true, "ImageScanningConfiguration", "ScanOnPush")
+		if i.Policy != "Delete" || i.At("EmptyOnDelete") != true {
+			r.fault(i.ID, "stays, and is in the way of the next of its name")
+		}
 	}
 }
 
