@@ -230,6 +230,8 @@ func breakages() []breakage {
 		{"temporary files elsewhere", "services", replace(task, "JobsTask", `"ContainerPath":"/tmp"`, `"ContainerPath":"/data"`)},
 		{"x86", "services", set(task, "ReceiverTask", "X86_64", "RuntimePlatform", "CpuArchitecture")},
 		{"no rollback", "services", set(service, "WorkerService", false, "DeploymentConfiguration", "DeploymentCircuitBreaker", "Rollback")},
+		{"more workers than connections", "services", set(service, "WorkerService", 200.0, "DeploymentConfiguration", "MaximumPercent")},
+		{"logs kept for years", "people", set("AWS::Logs::LogGroup", "RejectedLog", 731.0, "RetentionInDays")},
 		{"public tasks", "services", set(service, "WorkerService", "ENABLED", "NetworkConfiguration", "AwsvpcConfiguration", "AssignPublicIp")},
 		{"unprotected jobs", "services", replace(task, "JobsTask", "CARASSO_TASK_PROTECTION", "CARASSO_OTHER")},
 		{"no container insights", "services", set("AWS::ECS::Cluster", "Cluster", "disabled", "ClusterSettings", 0, "Value")},

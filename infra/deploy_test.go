@@ -112,6 +112,23 @@ func TestDeploy(t *testing.T) {
 	}
 }
 
+// TestDownAfterHalfADeployment: what was never made is not in the way of taking down the rest.
+func TestDownAfterHalfADeployment(t *testing.T) {
+	t.Parallel()
+	for what, args := range map[string][]string{"destroy Carasso-Watch": {"down"}, "destroy Carasso-Platform": {"down", "all"}} {
+		calls, out, err := newAccount(t, "NOTHING=ResourceType").deploy(t, args...)
+		if err != nil {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+		follow(t, calls, what)
+		for _, c := range calls {
+			if strings.Contains(c, " modify-") {
+				t.Errorf("%v changes what is not there: %s", args, c)
+			}
+		}
+	}
+}
+
 // TestDeployStops: after a step that failed no other is taken.
 func TestDeployStops(t *testing.T) {
 	t.Parallel()

@@ -75,8 +75,8 @@ func newFargate(app awscdk.App, c Config, n *network, d *data, p *platform, prop
 			Cluster: p.cluster, ServiceName: str("carasso-" + name), PlatformVersion: awsecs.FargatePlatformVersion_LATEST,
 			TaskDefinition: p.task(f.stack, name, size, d, parameters.tag, environments[name], secrets),
 			VpcSubnets:     in(subnets), SecurityGroups: &[]awsec2.ISecurityGroup{group}, AssignPublicIp: no(),
-			DesiredCount:      num(least), // at the first deployment; scaling keeps its own afterwards, see below
-			MinHealthyPercent: num(100), MaxHealthyPercent: num(200),
+			DesiredCount:      num(least),                            // at the first deployment; scaling keeps its own afterwards, see below
+			MinHealthyPercent: num(100), MaxHealthyPercent: num(200), // of workers: below
 			CircuitBreaker:       &awsecs.DeploymentCircuitBreaker{Enable: yes(), Rollback: yes()},
 			DeploymentController: &awsecs.DeploymentController{Type: awsecs.DeploymentControllerType_ECS},
 			EnableECSManagedTags: yes(), PropagateTags: awsecs.PropagatedTagSource_SERVICE,
@@ -96,6 +96,10 @@ func newFargate(app awscdk.App, c Config, n *network, d *data, p *platform, prop
 		// Without a count, an update leaves the number that scaling has found.
 		f.services[name].Node().DefaultChild().(awsecs.CfnService).SetDesiredCount(nil)
 	}
+	// The database has connections for no more than maxWorkers, so that old and new ones are never beside each other in full number. The
+	// queue holds what half of them leave for a minute.
+	f.services[worker].Node().DefaultChild().(awsecs.CfnService).AddPropertyOverride(str("DeploymentConfiguration.MinimumHealthyPercent"), 50)
+	f.services[worker].Node().DefaultChild().(awsecs.CfnService).AddPropertyOverride(str("DeploymentConfiguration.MaximumPercent"), 100)
 	f.autoscaling(d, p, i)
 	return i
 }

@@ -43,7 +43,12 @@ func (r *report) fargate(sizes Sizes) {
 		r.is(s, "DISABLED", "NetworkConfiguration", "AwsvpcConfiguration", "AssignPublicIp")
 		r.is(s, true, "DeploymentConfiguration", "DeploymentCircuitBreaker", "Enable")
 		r.is(s, true, "DeploymentConfiguration", "DeploymentCircuitBreaker", "Rollback")
-		r.is(s, 100, "DeploymentConfiguration", "MinimumHealthyPercent")
+		least, most := 100, 200
+		if name == "Worker" {
+			least, most = 50, 100 // more of them than the database has connections for
+		}
+		r.is(s, least, "DeploymentConfiguration", "MinimumHealthyPercent")
+		r.is(s, most, "DeploymentConfiguration", "MaximumPercent")
 		if subnets := text(s.At("NetworkConfiguration", "AwsvpcConfiguration", "Subnets")); !strings.Contains(subnets, "Vpc"+strings.ToLower(name)+"Subnet") {
 			r.fault(s.ID, "runs in others' subnets: %s", subnets)
 		}
