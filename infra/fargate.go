@@ -96,10 +96,20 @@ func newFargate(app awscdk.App, c Config, n *network, d *data, p *platform, prop
 		// Without a count, an update leaves the number that scaling has found.
 		f.services[name].Node().DefaultChild().(awsecs.CfnService).SetDesiredCount(nil)
 	}
-	// The database has connections for no more than maxWorkers, so that old and new ones are never beside each other in full number. The
-	// queue holds what half of them leave for a minute.
-	f.services[worker].Node().DefaultChild().(awsecs.CfnService).AddPropertyOverride(str("DeploymentConfiguration.MinimumHealthyPercent"), 50)
-	f.services[worker].Node().DefaultChild().(awsecs.CfnService).AddPropertyOverride(str("DeploymentConfiguration.MaximumPercent"), 100)
+	for name, s := range f.services {
+		rolls := s.Node().DefaultChild().(awsecs.CfnService)
+		rebalances := "DISABLED"
+		switch name {
+		case receiver, management:
+			rebalances = "ENABLED" // after a zone has failed
+		case worker:
+			// The database has connections for no more than maxWorkers, so that old and new ones are never beside each other in full number.
+			// The queue holds what half of them leave for a minute. ECS rebalances no such service.
+			rolls.AddPropertyOverride(str("DeploymentConfiguration.MinimumHealthyPercent"), 50)
+			rolls.AddPropertyOverride(str("DeploymentConfiguration.MaximumPercent"), 100)
+		}
+		rolls.SetAvailabilityZoneRebalancing(str(rebalances))
+	}
 	f.autoscaling(d, p, i)
 	return i
 }

@@ -47,6 +47,8 @@ func (r *report) fargate(sizes Sizes) {
 		if name == "Worker" {
 			least, most = 50, 100 // more of them than the database has connections for
 		}
+		// By default ECS tries to rebalance a new service, which it can't within 100 %.
+		r.is(s, map[bool]string{true: "ENABLED", false: "DISABLED"}[name == "Receiver" || name == "Management"], "AvailabilityZoneRebalancing")
 		r.is(s, least, "DeploymentConfiguration", "MinimumHealthyPercent")
 		r.is(s, most, "DeploymentConfiguration", "MaximumPercent")
 		if subnets := text(s.At("NetworkConfiguration", "AwsvpcConfiguration", "Subnets")); !strings.Contains(subnets, "Vpc"+strings.ToLower(name)+"Subnet") {
