@@ -24,6 +24,7 @@ if [ -n "$NOTHING" ] && [[ "$*" == *$NOTHING* ]]; then echo None; exit; fi
 case "$*" in
   *OutputKey==*) q=${all#*OutputKey==\'}; echo "the-${q%%\'*}/of-it" ;;
   *ResourceType==*) q=${all#*ResourceType==\'AWS::}; echo "the-${q%%\'*}" ;;
+  *list-resource-record-sets*) echo '{"Changes": [{"Action": "DELETE"}]}' ;;
   *exitCode*) echo "${EXIT:-0}" ;;
   *taskArn*) echo the-task ;;
 esac
@@ -94,7 +95,7 @@ func TestDeploy(t *testing.T) {
 		}},
 		"map":      {[]string{"map", "andorra.osm.pbf"}, []string{"go run ./cmd/carasso map import --bucket the-Bucket/of-it --tile-bucket the-TileBucket/of-it /"}},
 		"down":     {[]string{"down"}, []string{"modify-load-balancer-attributes --load-balancer-arn the-ElasticLoadBalancingV2::LoadBalancer", "Value=false", "cdk destroy Carasso-Watch Carasso-Services"}},
-		"down all": {[]string{"down", "all"}, []string{"modify-db-instance --db-instance-identifier the-RDS::DBInstance --no-deletion-protection", "cdk destroy Carasso-Platform Carasso-Data Carasso-Network"}},
+		"down all": {[]string{"down", "all"}, []string{"change-resource-record-sets --hosted-zone-id the-Route53::HostedZone", "DELETE", "modify-db-instance --db-instance-identifier the-RDS::DBInstance --no-deletion-protection", "cdk destroy Carasso-Platform Carasso-Data Carasso-Network"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -122,7 +123,7 @@ func TestDownAfterHalfADeployment(t *testing.T) {
 		}
 		follow(t, calls, what)
 		for _, c := range calls {
-			if strings.Contains(c, " modify-") {
+			if strings.Contains(c, " modify-") || strings.Contains(c, " change-") {
 				t.Errorf("%v changes what is not there: %s", args, c)
 			}
 		}
@@ -145,6 +146,7 @@ func TestDeployStops(t *testing.T) {
 		"no repository":        {"NOTHING=Repository", "docker", "infra/deploy base", []string{"image"}},
 		"build before login":   {"FAIL=login --username", "buildx", "", []string{"image"}},
 		"still protected":      {"FAIL=modify-load-balancer", "destroy", "", []string{"down"}},
+		"zone in use":          {"FAIL=change-resource", "destroy", "", []string{"down", "all"}},
 		"unknown command":      {"", "cdk", "infra/deploy base", []string{"bas"}},
 	} {
 		t.Run(name, func(t *testing.T) {
