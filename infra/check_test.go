@@ -228,6 +228,16 @@ func breakages() []breakage {
 		{"writable root", "services", set(task, "ReceiverTask", false, "ContainerDefinitions", 0, "ReadonlyRootFilesystem")},
 		{"no temporary files", "services", set(task, "JobsTask", nil, "Volumes")},
 		{"temporary files elsewhere", "services", replace(task, "JobsTask", `"ContainerPath":"/tmp"`, `"ContainerPath":"/data"`)},
+		{"another port", "services", set(task, "ReceiverTask", []any{map[string]any{"ContainerPort": 80.0}}, "ContainerDefinitions", 0, "PortMappings")},
+		{"judged while it starts", "services", set(service, "ReceiverService", nil, "HealthCheckGracePeriodSeconds")},
+		{"targets on another port", "ingress", set("AWS::ElasticLoadBalancingV2::TargetGroup", "ManagementTargets", 80.0, "Port")},
+		{"targets that stay", "ingress", set("AWS::ElasticLoadBalancingV2::TargetGroup", "ManagementTargets", nil, "TargetGroupAttributes")},
+		{"service before its listener's rule", "services", func(t *testing.T, templates check.Templates) {
+			t.Helper()
+			r, _ := templates.Named(service, "ReceiverService")
+			r.DependsOn = nil
+			templates[r.Stack][r.ID] = r
+		}},
 		{"x86", "services", set(task, "ReceiverTask", "X86_64", "RuntimePlatform", "CpuArchitecture")},
 		{"no rollback", "services", set(service, "WorkerService", false, "DeploymentConfiguration", "DeploymentCircuitBreaker", "Rollback")},
 		{"more workers than connections", "services", set(service, "WorkerService", 200.0, "DeploymentConfiguration", "MaximumPercent")},
@@ -240,6 +250,10 @@ func breakages() []breakage {
 		{"backlog not divided", "scaling", replace(policy, "WorkerBacklog", " / IF(running \\u003e 0, running, 1)", "")},
 		{"workers by their backlog alone", "scaling", remove(policy, "WorkerProcessor")},
 		{"no surge", "scaling", remove(policy, "WorkerSurge")},
+		{"gap between steps", "scaling", replace(policy, "WorkerSurge", `"MetricIntervalLowerBound":30`, `"MetricIntervalLowerBound":60`)},
+		{"steps that end", "scaling", replace(policy, "WorkerSurge", `"MetricIntervalLowerBound":270`, `"MetricIntervalLowerBound":270,"MetricIntervalUpperBound":900`)},
+		{"label of the other group", "scaling", replace(policy, "ReceiverRequests", "ReceiverTargets", "ManagementTargets")},
+		{"label the wrong way round", "scaling", replace(policy, "ReceiverRequests", `"LoadBalancerFullName"`, `"LoadBalancerArn"`)},
 		{"no ceiling", "scaling", set("AWS::ApplicationAutoScaling::ScalableTarget", "WorkerCount", 5000.0, "MaxCapacity")},
 		{"alarm told to nobody", "watch", set(alarm, "DeadLetters", nil, "AlarmActions")},
 		{"no alarm", "watch", remove(alarm, "LedgerGap")},

@@ -27,6 +27,7 @@ func newWatch(app awscdk.App, c Config, d *data, p *platform, i *ingress, props 
 	if c.Target == Fargate {
 		w.cluster = p.cluster.ClusterName()
 	}
+	// Not under our key: the key would have to let CloudWatch use it, and where it does not, alarms are lost without a word. They name no vehicle.
 	w.operators = awssns.NewTopic(w.stack, str("Operators"), &awssns.TopicProps{DisplayName: str("Carasso's alarms"), EnforceSSL: yes()})
 	w.operators.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid: str("Alarms"), Actions: strs("sns:Publish"), Resources: strs(*w.operators.TopicArn()),

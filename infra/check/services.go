@@ -33,6 +33,7 @@ func (r *report) fargate(sizes Sizes) {
 			continue
 		}
 		r.is(t, sizes.StopTimeout, "ContainerDefinitions", 0, "StopTimeout")
+		r.is(t, sizes.ServicePort, "ContainerDefinitions", 0, "PortMappings", 0, "ContainerPort")
 		if !strings.Contains(text(t.At("ContainerDefinitions", 0, "HealthCheck")), "healthcheck") {
 			r.fault(t.ID, "is not looked after")
 		}
@@ -57,8 +58,16 @@ func (r *report) fargate(sizes Sizes) {
 		if groups := text(s.At("NetworkConfiguration", "AwsvpcConfiguration", "SecurityGroups")); !strings.Contains(groups, name+"Group") {
 			r.fault(s.ID, "has another's security group")
 		}
-		if (name == "Receiver" || name == "Management") && !strings.Contains(text(s.At("LoadBalancers")), name+"Targets") {
+		if name != "Receiver" && name != "Management" {
+			continue
+		}
+		if !strings.Contains(text(s.At("LoadBalancers")), name+"Targets") {
 			r.fault(s.ID, "is behind no load balancer")
+		}
+		r.is(s, sizes.ServicePort, "LoadBalancers", 0, "ContainerPort")
+		r.is(s, 60, "HealthCheckGracePeriodSeconds")
+		if len(List(s.DependsOn)) == 0 {
+			r.fault(s.ID, "may be made before its targets are behind the load balancer, which ECS refuses")
 		}
 	}
 	if j, ok := r.t.Named("AWS::ECS::TaskDefinition", "JobsTask"); ok && !strings.Contains(text(j.Properties), "CARASSO_TASK_PROTECTION") {
@@ -111,9 +120,8 @@ func (r *report) scaling(sizes Sizes) {
 	}
 	if s, ok := r.must(policy, "WorkerSurge"); ok {
 		r.is(s, "PercentChangeInCapacity", "StepScalingPolicyConfiguration", "AdjustmentType")
-		if n := len(List(s.At("StepScalingPolicyConfiguration", "StepAdjustments"))); n != 3 {
-			r.fault(s.ID, "%d steps", n)
-		}
+		r.is(s, "Maximum", "StepScalingPolicyConfiguration", "MetricAggregationType")
+		r.steps(s)
 		if a, ok := r.must("AWS::CloudWatch::Alarm", "WorkerSurgeAlarm"); ok {
 			r.is(a, "ApproximateAgeOfOldestMessage", "MetricName")
 			r.is(a, "AWS/SQS", "Namespace")
@@ -134,6 +142,31 @@ func (r *report) scaling(sizes Sizes) {
 	if q, ok := r.must(policy, "ReceiverRequests"); ok {
 		r.is(q, sizes.RequestsPerTarget, "TargetTrackingScalingPolicyConfiguration", "TargetValue")
 		r.is(q, "ALBRequestCountPerTarget", "TargetTrackingScalingPolicyConfiguration", "PredefinedMetricSpecification", "PredefinedMetricType")
+		// app/name/id/targetgroup/name/id
+		label := text(q.At("TargetTrackingScalingPolicyConfiguration", "PredefinedMetricSpecification", "ResourceLabel"))
+		balancer, group := strings.Index(label, `"LoadBalancerFullName"]},"/",{`), strings.Index(label, `"TargetGroupFullName"]`)
+		if balancer < 0 || group < balancer || !strings.Contains(label, "ReceiverTargets") {
+			r.fault(q.ID, "is labelled %s", label)
+		}
+	}
+}
+
+// steps begin at the alarm's threshold, which their bounds are counted from, leave no gap and have no end; each adds more than the one before.
+func (r *report) steps(s Resource) {
+	steps := List(s.At("StepScalingPolicyConfiguration", "StepAdjustments"))
+	if len(steps) != 3 {
+		r.fault(s.ID, "%d steps", len(steps))
+	}
+	var from, adds any = 0.0, 0.0
+	for _, step := range steps {
+		more, _ := at(step, "ScalingAdjustment").(float64)
+		if at(step, "MetricIntervalLowerBound") != from || more <= adds.(float64) {
+			r.fault(s.ID, "a step that does not begin at %v and add more than %v %%: %s", from, adds, text(step))
+		}
+		from, adds = at(step, "MetricIntervalUpperBound"), more
+	}
+	if from != nil {
+		r.fault(s.ID, "nothing is added beyond %v s", from)
 	}
 }
 
@@ -208,6 +241,10 @@ func (r *report) ingress(sizes Sizes) {
 	}
 	for _, g := range r.t.Of("AWS::ElasticLoadBalancingV2::TargetGroup") {
 		r.is(g, "/readyz", "HealthCheckPath")
+		r.is(g, sizes.ServicePort, "Port")
+		if attributes := text(g.At("TargetGroupAttributes")); !strings.Contains(attributes, `{"Key":"deregistration_delay.timeout_seconds","Value":"30"}`) {
+			r.fault(g.ID, "keeps targets that go for longer than services drain: %s", attributes)
+		}
 		if want := map[bool]string{true: "ip", false: "instance"}[strings.Contains(text(r.t["Carasso-Services"]), "AWS::ECS::Service")]; g.At("TargetType") != want {
 			r.fault(g.ID, "targets are %v, want %s", g.At("TargetType"), want)
 		}
