@@ -16,6 +16,9 @@ import (
 //go:embed archive_columns.json
 var archiveColumns []byte
 
+// athenaResults is where results of analysts' queries are put.
+const athenaResults = "athena/"
+
 // archiveTable lets Athena read the raw archive where it lies. Hours are projected from the keys
 // (raw/2026/11/30/15/…), so there is nothing to crawl and no partition to add.
 //
@@ -57,12 +60,12 @@ func (d *data) archiveTable() {
 		},
 	})
 	group := awsathena.NewCfnWorkGroup(d.stack, str("Analysts"), &awsathena.CfnWorkGroupProps{
-		Name: str("carasso"), Description: str("Queries over the raw archive"), State: str("ENABLED"),
+		Name: str("carasso"), Description: str("Queries over the raw archive"), State: str("ENABLED"), RecursiveDeleteOption: yes(), // else who queried once can't take it down
 		WorkGroupConfiguration: &awsathena.CfnWorkGroup_WorkGroupConfigurationProperty{
 			EnforceWorkGroupConfiguration: yes(), PublishCloudWatchMetricsEnabled: yes(),
 			BytesScannedCutoffPerQuery: num(1 << 40), // 5 USD
 			ResultConfiguration: &awsathena.CfnWorkGroup_ResultConfigurationProperty{
-				OutputLocation: str("s3://" + *d.raw.BucketName() + "/athena/"),
+				OutputLocation: str("s3://" + *d.raw.BucketName() + "/" + athenaResults),
 				EncryptionConfiguration: &awsathena.CfnWorkGroup_EncryptionConfigurationProperty{
 					EncryptionOption: str("SSE_KMS"), KmsKey: d.key.KeyArn(),
 				},

@@ -14,9 +14,9 @@ import (
 	"github.com/carasso/carasso/internal/scaling"
 )
 
-// solutionStack is the Docker platform. Beanstalk retires versions; `aws elasticbeanstalk list-available-solution-stacks` has
-// the newest.
-const solutionStack = "64bit Amazon Linux 2023 v4.7.2 running Docker"
+// dockerPlatform is the version of the Docker platform on Amazon Linux 2023, if the context names no newer one: Beanstalk retires
+// versions, and takes only those for new environments that `aws elasticbeanstalk list-available-solution-stacks` has.
+const dockerPlatform = "4.13.10"
 
 // newBeanstalk runs the services as environments: receiver and management as web servers behind the shared load balancer, worker
 // and jobs in the worker tier. Beanstalk's own daemon of that tier reads a queue of its own, which stays
@@ -64,6 +64,7 @@ func newBeanstalk(app awscdk.App, c Config, n *network, d *data, p *platform, pr
 		set("aws:autoscaling:launchconfiguration", "IamInstanceProfile", profile.Ref())
 		set("aws:autoscaling:launchconfiguration", "DisableIMDSv1", str("true"))
 		set("aws:autoscaling:launchconfiguration", "SecurityGroups", group.SecurityGroupId())
+		set("aws:autoscaling:launchconfiguration", "DisableDefaultEC2SecurityGroup", str("true")) // else there is a second one, which may connect to everything
 		set("aws:autoscaling:asg", "MinSize", str(whole(least)))
 		set("aws:autoscaling:asg", "MaxSize", str(whole(most)))
 		set("aws:ec2:instances", "InstanceTypes", str(instances))
@@ -74,6 +75,8 @@ func newBeanstalk(app awscdk.App, c Config, n *network, d *data, p *platform, pr
 		set("aws:elasticbeanstalk:environment", "ServiceRole", operator.RoleArn())
 		set("aws:elasticbeanstalk:healthreporting:system", "SystemType", str("enhanced"))
 		set("aws:elasticbeanstalk:command", "DeploymentPolicy", str("RollingWithAdditionalBatch"))
+		set("aws:elasticbeanstalk:command", "BatchSizeType", str("Percentage"))
+		set("aws:elasticbeanstalk:command", "BatchSize", str("34")) // else all at once
 		set("aws:elasticbeanstalk:managedactions", "ManagedActionsEnabled", str("true"))
 		set("aws:elasticbeanstalk:managedactions", "PreferredStartTime", str("Sun:03:00"))
 		set("aws:elasticbeanstalk:managedactions:platformupdate", "UpdateLevel", str("minor"))
@@ -102,7 +105,7 @@ func newBeanstalk(app awscdk.App, c Config, n *network, d *data, p *platform, pr
 		}
 		eb.NewCfnEnvironment(s, str(title(name)+"Environment"), &eb.CfnEnvironmentProps{
 			ApplicationName: application.Ref(), EnvironmentName: str("carasso-" + name), Tier: kind, VersionLabel: version.Ref(),
-			SolutionStackName: str(solutionStack), OptionSettings: &options,
+			SolutionStackName: str("64bit Amazon Linux 2023 v" + c.DockerPlatform + " running Docker"), OptionSettings: &options,
 		})
 	}
 	option := func(namespace, name string, value *string) [3]*string {
@@ -113,6 +116,7 @@ func newBeanstalk(app awscdk.App, c Config, n *network, d *data, p *platform, pr
 			option("aws:elasticbeanstalk:environment", "LoadBalancerType", str("application")),
 			option("aws:elasticbeanstalk:environment", "LoadBalancerIsShared", str("true")),
 			option("aws:elbv2:loadbalancer", "SharedLoadBalancer", i.balancer.LoadBalancerArn()),
+			option("aws:elbv2:loadbalancer", "SecurityGroups", n.balancer.SecurityGroupId()), // else it makes one and attaches it to ours
 			option("aws:elasticbeanstalk:environment:process:default", "HealthCheckPath", str("/readyz")),
 			option("aws:elasticbeanstalk:environment:process:default", "Port", str(whole(servicePort))),
 			option("aws:elasticbeanstalk:environment:process:default", "DeregistrationDelay", str("30")),

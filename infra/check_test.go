@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ func sizes() check.Sizes {
 		AllowedBacklog: scaling.AllowedBacklog, MinWorkers: max(minWorkers, scaling.MinWorkers), MaxWorkers: scaling.MaxWorkers,
 		WorkerCPU: scaling.WorkerCPUPercent, MinReceivers: minReceivers, MaxReceivers: maxReceivers, RequestsPerTarget: requestsPerTarget, MaxReceive: 5, ServicePort: servicePort,
 		Visibility: 150, StopTimeout: 90, LongestFlush: 30, Retention: 14 * 24 * 3600, FirstSurge: 3 * int(scaling.LatencyTarget.Seconds()),
+		BalancerIdle: int(balancerIdle.Seconds()),
 	}
 }
 
@@ -166,6 +168,8 @@ func breakages() []breakage {
 		{"bucket without encryption", "buckets", set(bucket, "Raw", nil, "BucketEncryption")},
 		{"tiles end by age", "buckets", replace(bucket, "Tiles", `"Id":"unfinished-uploads"`, `"Id":"x","ExpirationInDays":30`)},
 		{"transitions out of order", "buckets", replace(bucket, "Raw", `"TransitionInDays":35`, `"TransitionInDays":300`)},
+		{"results kept for good", "buckets", replace(bucket, "Raw", `"Prefix":"athena/"`, `"Prefix":"quarantine/"`)},
+		{"parameter that is no text", "database", set("AWS::RDS::DBParameterGroup", "DatabaseParameters", 950.0, "Parameters", "max_connections")},
 		{"provisioned table", "live store", set(table, "Live", "PROVISIONED", "BillingMode")},
 		{"no time to live", "live store", set(table, "Live", nil, "TimeToLiveSpecification")},
 		{"no point in time", "live store", set(table, "Live", false, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled")},
@@ -187,6 +191,7 @@ func breakages() []breakage {
 		}},
 		{"plain HTTP", "ingress", set(listener, "Tls", "HTTP", "Protocol")},
 		{"old TLS", "ingress", set(listener, "Tls", "ELBSecurityPolicy-2016-08", "SslPolicy")},
+		{"another idle time", "ingress", replace("AWS::ElasticLoadBalancingV2::LoadBalancer", "Balancer", `"Value":"100"`, `"Value":"120"`)},
 		{"certificates not verified", "ingress", set(listener, "Mtls", "passthrough", "MutualAuthentication", "Mode")},
 		{"forged certificates", "ingress", remove("AWS::ElasticLoadBalancingV2::ListenerRule", "NoForgedCertificates")},
 		{"wrong kind of targets", "ingress", set("AWS::ElasticLoadBalancingV2::TargetGroup", "ReceiverTargets", "instance", "TargetType")},
@@ -216,12 +221,27 @@ func breakages() []breakage {
 		{"jobs read vehicles' statuses", "roles", grant("JobsRole", "dynamodb:GetItem", live)},
 		{"worker deletes the archive", "roles", grant("WorkerRole", "s3:DeleteObject", "arn:aws:s3:::x/raw/*")},
 		{"management sends", "roles", grant("ManagementRole", "sqs:SendMessage", envelopes)},
+		{"missing objects denied", "roles", replace("AWS::IAM::Policy", "WorkerRoleDefaultPolicy", "StringLikeIfExists", "StringLike")},
 		{"everything on everything", "wildcards", grant("JobsRole", "s3:*", "*")},
 		{"something on everything", "wildcards", grant("JobsRole", "kms:Decrypt", "*")},
 		{"killed at once", "services", set(task, "WorkerTask", 5.0, "ContainerDefinitions", 0, "StopTimeout")},
 		{"writable root", "services", set(task, "ReceiverTask", false, "ContainerDefinitions", 0, "ReadonlyRootFilesystem")},
+		{"no temporary files", "services", set(task, "JobsTask", nil, "Volumes")},
+		{"temporary files elsewhere", "services", replace(task, "JobsTask", `"ContainerPath":"/tmp"`, `"ContainerPath":"/data"`)},
+		{"another port", "services", set(task, "ReceiverTask", []any{map[string]any{"ContainerPort": 80.0}}, "ContainerDefinitions", 0, "PortMappings")},
+		{"judged while it starts", "services", set(service, "ReceiverService", nil, "HealthCheckGracePeriodSeconds")},
+		{"targets on another port", "ingress", set("AWS::ElasticLoadBalancingV2::TargetGroup", "ManagementTargets", 80.0, "Port")},
+		{"targets that stay", "ingress", set("AWS::ElasticLoadBalancingV2::TargetGroup", "ManagementTargets", nil, "TargetGroupAttributes")},
+		{"service before its listener's rule", "services", func(t *testing.T, templates check.Templates) {
+			t.Helper()
+			r, _ := templates.Named(service, "ReceiverService")
+			r.DependsOn = nil
+			templates[r.Stack][r.ID] = r
+		}},
 		{"x86", "services", set(task, "ReceiverTask", "X86_64", "RuntimePlatform", "CpuArchitecture")},
 		{"no rollback", "services", set(service, "WorkerService", false, "DeploymentConfiguration", "DeploymentCircuitBreaker", "Rollback")},
+		{"more workers than connections", "services", set(service, "WorkerService", 200.0, "DeploymentConfiguration", "MaximumPercent")},
+		{"logs kept for years", "people", set("AWS::Logs::LogGroup", "RejectedLog", 731.0, "RetentionInDays")},
 		{"public tasks", "services", set(service, "WorkerService", "ENABLED", "NetworkConfiguration", "AwsvpcConfiguration", "AssignPublicIp")},
 		{"unprotected jobs", "services", replace(task, "JobsTask", "CARASSO_TASK_PROTECTION", "CARASSO_OTHER")},
 		{"no container insights", "services", set("AWS::ECS::Cluster", "Cluster", "disabled", "ClusterSettings", 0, "Value")},
@@ -230,14 +250,59 @@ func breakages() []breakage {
 		{"backlog not divided", "scaling", replace(policy, "WorkerBacklog", " / IF(running \\u003e 0, running, 1)", "")},
 		{"workers by their backlog alone", "scaling", remove(policy, "WorkerProcessor")},
 		{"no surge", "scaling", remove(policy, "WorkerSurge")},
+		{"gap between steps", "scaling", replace(policy, "WorkerSurge", `"MetricIntervalLowerBound":30`, `"MetricIntervalLowerBound":60`)},
+		{"steps that end", "scaling", replace(policy, "WorkerSurge", `"MetricIntervalLowerBound":270`, `"MetricIntervalLowerBound":270,"MetricIntervalUpperBound":900`)},
+		{"label of the other group", "scaling", replace(policy, "ReceiverRequests", "ReceiverTargets", "ManagementTargets")},
+		{"label the wrong way round", "scaling", replace(policy, "ReceiverRequests", `"LoadBalancerFullName"`, `"LoadBalancerArn"`)},
 		{"no ceiling", "scaling", set("AWS::ApplicationAutoScaling::ScalableTarget", "WorkerCount", 5000.0, "MaxCapacity")},
 		{"alarm told to nobody", "watch", set(alarm, "DeadLetters", nil, "AlarmActions")},
 		{"no alarm", "watch", remove(alarm, "LedgerGap")},
 		{"wrong namespace of an alarm", "watch", set(alarm, "LedgerGap", "Carraso", "Namespace")},
 		{"metric that nobody emits", "watch", set(alarm, "SendErrors", "carasso_receiver_errors_total", "MetricName")},
 		{"dimension that nobody emits", "watch", set(alarm, "FreshnessHazards", []any{}, "Dimensions")},
+		{"dimension that AWS does not have", "watch", replace(alarm, "NoReceivers", `"Name":"TargetGroup"`, `"Name":"TargetGroupName"`)},
+		{"silent without targets", "watch", replace(alarm, "ServerErrors", "SUM([requests, balancer])", "requests")},
+		{"filled in from nothing", "watch", replace(alarm, "ServerErrors", "SUM([service, balancer]) \\u003e 10", "FILL(service, 0) \\u003e 10")},
 		{"dashboard of another's metric", "watch", replace("AWS::CloudWatch::Dashboard", "Architecture", "carasso_worker_flush_seconds", "carasso_flush_seconds")},
 		{"dashboard that is no JSON", "watch", replace("AWS::CloudWatch::Dashboard", "Portal", `\"widgets\":[`, `\"widgets\":[[`)},
+	}
+}
+
+// option takes an option of an environment of Beanstalk's away.
+func option(environment, name string) func(*testing.T, check.Templates) {
+	return func(t *testing.T, templates check.Templates) {
+		t.Helper()
+		r, ok := templates.Named("AWS::ElasticBeanstalk::Environment", environment)
+		if !ok {
+			t.Fatalf("no environment %s", environment)
+		}
+		all := check.List(r.Properties["OptionSettings"])
+		left := slices.DeleteFunc(slices.Clone(all), func(o any) bool { return o.(map[string]any)["OptionName"] == name })
+		if len(left) == len(all) {
+			t.Fatalf("%s has no option %s", environment, name)
+		}
+		r.Properties["OptionSettings"] = left
+	}
+}
+
+// TestBeanstalkBreakages is TestBreakages for what only Beanstalk has.
+func TestBeanstalkBreakages(t *testing.T) {
+	t.Parallel()
+	for _, b := range []breakage{
+		{"open security group", "beanstalk", option("WorkerEnvironment", "DisableDefaultEC2SecurityGroup")},
+		{"another group at the load balancer", "beanstalk", option("ReceiverEnvironment", "SecurityGroups")},
+		{"all at once", "beanstalk", option("ManagementEnvironment", "BatchSize")},
+		{"no key", "beanstalk", option("JobsEnvironment", "CARASSO_MASTER_KEY")},
+		{"no firewall", "ingress", remove("AWS::WAFv2::WebACLAssociation", "FirewallAssociation")},
+	} {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			templates, runbook := load(t, Beanstalk)
+			b.do(t, templates)
+			if !slices.ContainsFunc(check.All(templates, Beanstalk, sizes(), emitted(), runbook), func(f check.Fault) bool { return f.Rule == b.rule }) {
+				t.Error("nobody noticed")
+			}
+		})
 	}
 }
 

@@ -38,6 +38,8 @@ type Config struct {
 	// DatabaseClass and DatabaseGB size PostgreSQL.
 	DatabaseClass string
 	DatabaseGB    float64
+	// DockerPlatform is the version of Beanstalk's Docker platform.
+	DockerPlatform string
 }
 
 func newConfig(app awscdk.App) (Config, error) {
@@ -58,11 +60,14 @@ func newConfig(app awscdk.App) (Config, error) {
 		Gateways: list("gateways", ""), AlarmEmail: text("alarmEmail", ""),
 		OIDCIssuer: text("oidcIssuer", ""), OIDCAudience: text("oidcAudience", ""),
 		DatabaseClass: text("databaseClass", databaseClass), DatabaseGB: databaseGB,
+		DockerPlatform: text("dockerPlatform", dockerPlatform),
 	}
 	return c, c.Validate()
 }
 
 var domainName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$`)
+
+var platformVersion = regexp.MustCompile(`^4(\.[0-9]+){2}$`)
 
 // Validate names all that is wrong.
 func (c Config) Validate() error {
@@ -82,6 +87,9 @@ func (c Config) Validate() error {
 	}
 	if !domainName.MatchString(c.Domain) {
 		errs = append(errs, fmt.Errorf("domain %q: expected a name such as carasso.example.com", c.Domain))
+	}
+	if !platformVersion.MatchString(c.DockerPlatform) {
+		errs = append(errs, fmt.Errorf("dockerPlatform %q: expected a version such as %s", c.DockerPlatform, dockerPlatform))
 	}
 	if (c.OIDCIssuer == "") != (c.OIDCAudience == "") {
 		errs = append(errs, errors.New("oidcIssuer and oidcAudience: expected both or neither"))

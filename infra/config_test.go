@@ -28,6 +28,7 @@ func TestConfigRefusals(t *testing.T) {
 		"same zone":    {func(c *Config) { c.Zones[2] = c.Zones[0] }, "three"},
 		"other region": {func(c *Config) { c.Zones[0] = "us-east-1a" }, "region"},
 		"issuer":       {func(c *Config) { c.OIDCIssuer = "https://id.example.com" }, "oidcAudience"},
+		"platform":     {func(c *Config) { c.DockerPlatform = "64bit Amazon Linux 2023 v4.13.10 running Docker" }, "dockerPlatform"},
 		"domain":       {func(c *Config) { c.Domain = "https://carasso" }, "domain"},
 	} {
 		t.Run(name, func(t *testing.T) {

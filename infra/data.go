@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strconv"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -101,6 +103,7 @@ func (d *data) buckets() {
 				{StorageClass: awss3.StorageClass_GLACIER_INSTANT_RETRIEVAL(), TransitionAfter: days(125)},
 			}},
 			{Id: str("quarantine"), Prefix: str("quarantine/"), Expiration: days(90)},
+			{Id: str("athena"), Prefix: str(athenaResults), Expiration: days(7)}, // copies of what was asked, which no erasure finds
 		},
 	})
 	d.tiles = bucket("Tiles", awss3.BucketProps{
@@ -144,7 +147,7 @@ func (d *data) postgreSQL(c Config, n *network) {
 		Family: str("postgres17"), Description: str("Insert-only load in large transactions"),
 		Parameters: map[string]any{
 			"rds.force_ssl":      "1",
-			"max_connections":    maxConnections,
+			"max_connections":    strconv.Itoa(maxConnections),
 			"synchronous_commit": "on", // what is acknowledged to the queue must be kept
 			// COPY writes much and seldom the same page twice: few, long, compressed checkpoints.
 			"max_wal_size":                 "16384",

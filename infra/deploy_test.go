@@ -24,6 +24,7 @@ if [ -n "$NOTHING" ] && [[ "$*" == *$NOTHING* ]]; then echo None; exit; fi
 case "$*" in
   *OutputKey==*) q=${all#*OutputKey==\'}; echo "the-${q%%\'*}/of-it" ;;
   *ResourceType==*) q=${all#*ResourceType==\'AWS::}; echo "the-${q%%\'*}" ;;
+  *list-resource-record-sets*) echo '{"Changes": [{"Action": "DELETE"}]}' ;;
   *exitCode*) echo "${EXIT:-0}" ;;
   *taskArn*) echo the-task ;;
 esac
@@ -87,14 +88,14 @@ func TestDeploy(t *testing.T) {
 		args, want []string
 	}{
 		"base":  {[]string{"base"}, []string{"cdk deploy Carasso-Network Carasso-Data Carasso-Platform --parameters Carasso-Platform:ImageTag=v1 -c domain=a.example -c region=eu-west-1"}},
-		"image": {[]string{"image"}, []string{"docker login --username AWS --password-stdin the-Repository", "docker buildx build --platform linux/arm64"}},
+		"image": {[]string{"image"}, []string{"docker login --username AWS --password-stdin the-Repository", "docker buildx build --platform linux/arm64 --provenance=false"}},
 		"all": {nil, []string{
 			"cdk deploy Carasso-Network Carasso-Data Carasso-Platform", "aws ecs run-task", "--task-definition the-MigrationTask", "subnets=[the-MigrationSubnets", "aws ecs wait", "exitCode",
 			"cdk deploy Carasso-Services Carasso-Watch --parameters Carasso-Services:ImageTag=v1 --parameters Carasso-Services:JwtPublicKey=the key -c domain=a.example",
 		}},
 		"map":      {[]string{"map", "andorra.osm.pbf"}, []string{"go run ./cmd/carasso map import --bucket the-Bucket/of-it --tile-bucket the-TileBucket/of-it /"}},
 		"down":     {[]string{"down"}, []string{"modify-load-balancer-attributes --load-balancer-arn the-ElasticLoadBalancingV2::LoadBalancer", "Value=false", "cdk destroy Carasso-Watch Carasso-Services"}},
-		"down all": {[]string{"down", "all"}, []string{"modify-db-instance --db-instance-identifier the-RDS::DBInstance --no-deletion-protection", "cdk destroy Carasso-Platform Carasso-Data Carasso-Network"}},
+		"down all": {[]string{"down", "all"}, []string{"change-resource-record-sets --hosted-zone-id the-Route53::HostedZone", "DELETE", "modify-db-instance --db-instance-identifier the-RDS::DBInstance --no-deletion-protection", "cdk destroy Carasso-Platform Carasso-Data Carasso-Network"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,6 +110,23 @@ func TestDeploy(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDownAfterHalfADeployment: what was never made is not in the way of taking down the rest.
+func TestDownAfterHalfADeployment(t *testing.T) {
+	t.Parallel()
+	for what, args := range map[string][]string{"destroy Carasso-Watch": {"down"}, "destroy Carasso-Platform": {"down", "all"}} {
+		calls, out, err := newAccount(t, "NOTHING=ResourceType").deploy(t, args...)
+		if err != nil {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+		follow(t, calls, what)
+		for _, c := range calls {
+			if strings.Contains(c, " modify-") || strings.Contains(c, " change-") {
+				t.Errorf("%v changes what is not there: %s", args, c)
+			}
+		}
 	}
 }
 
@@ -128,6 +146,7 @@ func TestDeployStops(t *testing.T) {
 		"no repository":        {"NOTHING=Repository", "docker", "infra/deploy base", []string{"image"}},
 		"build before login":   {"FAIL=login --username", "buildx", "", []string{"image"}},
 		"still protected":      {"FAIL=modify-load-balancer", "destroy", "", []string{"down"}},
+		"zone in use":          {"FAIL=change-resource", "destroy", "", []string{"down", "all"}},
 		"unknown command":      {"", "cdk", "infra/deploy base", []string{"bas"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -75,8 +75,8 @@ func newFargate(app awscdk.App, c Config, n *network, d *data, p *platform, prop
 			Cluster: p.cluster, ServiceName: str("carasso-" + name), PlatformVersion: awsecs.FargatePlatformVersion_LATEST,
 			TaskDefinition: p.task(f.stack, name, size, d, parameters.tag, environments[name], secrets),
 			VpcSubnets:     in(subnets), SecurityGroups: &[]awsec2.ISecurityGroup{group}, AssignPublicIp: no(),
-			DesiredCount:      num(least), // at the first deployment; scaling keeps its own afterwards, see below
-			MinHealthyPercent: num(100), MaxHealthyPercent: num(200),
+			DesiredCount:      num(least),                            // at the first deployment; scaling keeps its own afterwards, see below
+			MinHealthyPercent: num(100), MaxHealthyPercent: num(200), // of workers: below
 			CircuitBreaker:       &awsecs.DeploymentCircuitBreaker{Enable: yes(), Rollback: yes()},
 			DeploymentController: &awsecs.DeploymentController{Type: awsecs.DeploymentControllerType_ECS},
 			EnableECSManagedTags: yes(), PropagateTags: awsecs.PropagatedTagSource_SERVICE,
@@ -95,6 +95,20 @@ func newFargate(app awscdk.App, c Config, n *network, d *data, p *platform, prop
 	for _, name := range []string{receiver, worker, management} {
 		// Without a count, an update leaves the number that scaling has found.
 		f.services[name].Node().DefaultChild().(awsecs.CfnService).SetDesiredCount(nil)
+	}
+	for name, s := range f.services {
+		rolls := s.Node().DefaultChild().(awsecs.CfnService)
+		rebalances := "DISABLED"
+		switch name {
+		case receiver, management:
+			rebalances = "ENABLED" // after a zone has failed
+		case worker:
+			// The database has connections for no more than maxWorkers, so that old and new ones are never beside each other in full number.
+			// The queue holds what half of them leave for a minute. ECS rebalances no such service.
+			rolls.AddPropertyOverride(str("DeploymentConfiguration.MinimumHealthyPercent"), 50)
+			rolls.AddPropertyOverride(str("DeploymentConfiguration.MaximumPercent"), 100)
+		}
+		rolls.SetAvailabilityZoneRebalancing(str(rebalances))
 	}
 	f.autoscaling(d, p, i)
 	return i

@@ -28,7 +28,7 @@ func newIngress(s awscdk.Stack, c Config, n *network, d *data) *ingress {
 	i.balancer = elb.NewApplicationLoadBalancer(s, str("Balancer"), &elb.ApplicationLoadBalancerProps{
 		Vpc: n.vpc, InternetFacing: yes(), VpcSubnets: in(publicSubnets), SecurityGroup: n.balancer,
 		DropInvalidHeaderFields: yes(), DeletionProtection: yes(),
-		IdleTimeout: awscdk.Duration_Seconds(num(120)), // event streams send a sign of life more often
+		IdleTimeout: lasting(balancerIdle),
 	})
 	i.balancer.LogAccessLogs(d.logs, str("balancer"))
 	cars, portal := "cars."+c.Domain, "portal."+c.Domain

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsroute53"
 )
 
@@ -49,9 +50,13 @@ func newNetwork(app awscdk.App, c Config, props *awscdk.StackProps) *network {
 			subnets(dataSubnets, awsec2.SubnetType_PRIVATE_ISOLATED, 26),
 		},
 		RestrictDefaultSecurityGroup: no(), // would need a Lambda; nothing uses that group
-		FlowLogs: &map[string]*awsec2.FlowLogOptions{"Rejected": {
-			TrafficType: awsec2.FlowLogTrafficType_REJECT, // accepted traffic is in the load balancer's log
-		}},
+	})
+	rejected := awslogs.NewLogGroup(n.stack, str("RejectedLog"), &awslogs.LogGroupProps{
+		Retention: awslogs.RetentionDays_ONE_MONTH, RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+	})
+	n.vpc.AddFlowLog(str("Rejected"), &awsec2.FlowLogOptions{
+		TrafficType: awsec2.FlowLogTrafficType_REJECT, // accepted traffic is in the load balancer's log
+		Destination: awsec2.FlowLogDestination_ToCloudWatchLogs(rejected, nil),
 	})
 	n.endpoints(c)
 	n.groups(c)

@@ -45,7 +45,9 @@ func newPlatform(app awscdk.App, c Config, n *network, d *data, props *awscdk.St
 	}
 	p.repository = awsecr.NewRepository(p.stack, str("Images"), &awsecr.RepositoryProps{
 		RepositoryName: str("carasso"), ImageScanOnPush: yes(), ImageTagMutability: awsecr.TagMutability_IMMUTABLE,
-		Encryption: awsecr.RepositoryEncryption_KMS(), RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		Encryption: awsecr.RepositoryEncryption_KMS(),
+		// Images can be built again; a repository that stays would be in the way of the next one of its name.
+		RemovalPolicy: awscdk.RemovalPolicy_DESTROY, EmptyOnDelete: yes(),
 		LifecycleRules: &[]*awsecr.LifecycleRule{{Description: str("Keep the last 50"), MaxImageCount: num(50)}},
 	})
 	p.cluster = awsecs.NewCluster(p.stack, str("Cluster"), &awsecs.ClusterProps{

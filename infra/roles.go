@@ -79,8 +79,10 @@ func (p *platform) taskRole(name string, c Config, d *data) {
 	encrypt := func() { allow(r, []string{"kms:Decrypt", "kms:GenerateDataKey"}, *d.key.KeyArn()) }
 	raw := func(prefix string) string { return *d.raw.ArnForObjects(str(prefix)) }
 	public := func(prefix string) string { return *d.tiles.ArnForObjects(str(prefix)) }
-	list := func(prefixes ...string) { // also, so that a missing object is "no such key", not "access denied"
-		allowIf(r, []string{"s3:ListBucket"}, map[string]any{"StringLike": map[string]any{"s3:prefix": prefixes}}, *d.raw.BucketArn(), *d.tiles.BucketArn())
+	// Who may list is told "no such key" of a missing object, which is how services learn that there is no map yet; others are told "access
+	// denied". Whether S3 takes the object's key for the prefix then, or none, its documentation does not say, so that no prefix will do, too.
+	list := func(prefixes ...string) {
+		allowIf(r, []string{"s3:ListBucket"}, map[string]any{"StringLikeIfExists": map[string]any{"s3:prefix": prefixes}}, *d.raw.BucketArn(), *d.tiles.BucketArn())
 	}
 	switch name {
 	case receiver:

@@ -20,6 +20,9 @@ const (
 	// stopTimeout is when a service that was told to stop is killed: lame duck, then two phases of the server and one of what
 	// runs beside it, of at most 20 s each. Fargate allows 120 s.
 	stopTimeout = 90 * time.Second
+	// balancerIdle is when the load balancer closes a connection that carries nothing. Services close theirs after 120 s: were they first, a
+	// request that is on its way would be answered 502. Event streams send a sign of life more often.
+	balancerIdle = 100 * time.Second
 	// visibility hides an envelope from other workers until its own has renewed that (each 10 s) or deleted it:
 	// longer than the longest flush between renewals (30 s) and the stop together.
 	visibility = 150 * time.Second

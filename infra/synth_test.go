@@ -4,6 +4,8 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -26,6 +28,7 @@ func reviewed(target string) Config {
 		Target: target, Region: "eu-central-1", Zones: []string{"eu-central-1a", "eu-central-1b", "eu-central-1c"},
 		Domain: "carasso.example.com", ClientCA: "testdata/ca.pem", Gateways: []string{"192.0.2.0/24"},
 		AlarmEmail: "operators@example.com", DatabaseClass: databaseClass, DatabaseGB: databaseGB,
+		DockerPlatform: dockerPlatform,
 	}
 }
 
@@ -103,6 +106,16 @@ func TestDefaults(t *testing.T) {
 			for _, kind := range []string{"AWS::ElasticLoadBalancingV2::TrustStore", "AWS::WAFv2::IPSet", "AWS::SNS::Subscription"} {
 				if n := len(made.Of(kind)); n != 0 {
 					t.Errorf("%d of %s", n, kind)
+				}
+			}
+			runbook, err := os.ReadFile("RUNBOOK.md")
+			if err != nil {
+				t.Fatal(err)
+			}
+			unchosen := []string{"Mtls", "MtlsMetrics", "Operators", "Firewall"} // and nothing else may be missing
+			for _, f := range check.All(made, target, sizes(), emitted(), string(runbook)) {
+				if !slices.Contains(unchosen, strings.TrimRight(f.Where, "0123456789ABCDEF")) {
+					t.Errorf("%s", f)
 				}
 			}
 			if n := len(made.Of("AWS::ElasticLoadBalancingV2::Listener")); n != 1 {

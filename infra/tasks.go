@@ -32,6 +32,9 @@ func (e environment) withDatabase(d *data) environment {
 	return e
 }
 
+// temporary is the one folder that processes may write to.
+const temporary = "/tmp"
+
 // task is a service's task: one container, whose root file system is read-only and whose user is the image's, 65532.
 func (p *platform) task(s awscdk.Stack, name string, size size, d *data, tag awscdk.CfnParameter, env environment, secrets map[string]awsecs.Secret) awsecs.FargateTaskDefinition {
 	t := awsecs.NewFargateTaskDefinition(s, str(title(name)+"Task"), &awsecs.FargateTaskDefinitionProps{
@@ -63,6 +66,10 @@ func (p *platform) task(s awscdk.Stack, name string, size size, d *data, tag aws
 			Interval: awscdk.Duration_Seconds(num(10)), Timeout: awscdk.Duration_Seconds(num(5)), Retries: num(3), StartPeriod: awscdk.Duration_Seconds(num(60)),
 		}
 	}
-	t.AddContainer(str("Container"), props)
+	container := t.AddContainer(str("Container"), props)
+	if name == jobs { // a release's archive is put together in a file
+		t.AddVolume(&awsecs.Volume{Name: str("tmp")}) // the image says whose it is
+		container.AddMountPoints(&awsecs.MountPoint{SourceVolume: str("tmp"), ContainerPath: str(temporary), ReadOnly: no()})
+	}
 	return t
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	cw "github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssnssubscriptions"
@@ -26,6 +27,7 @@ func newWatch(app awscdk.App, c Config, d *data, p *platform, i *ingress, props 
 	if c.Target == Fargate {
 		w.cluster = p.cluster.ClusterName()
 	}
+	// Not under our key: the key would have to let CloudWatch use it, and where it does not, alarms are lost without a word. They name no vehicle.
 	w.operators = awssns.NewTopic(w.stack, str("Operators"), &awssns.TopicProps{DisplayName: str("Carasso's alarms"), EnforceSSL: yes()})
 	w.operators.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid: str("Alarms"), Actions: strs("sns:Publish"), Resources: strs(*w.operators.TopicArn()),
@@ -35,7 +37,7 @@ func newWatch(app awscdk.App, c Config, d *data, p *platform, i *ingress, props 
 	if c.AlarmEmail != "" {
 		w.operators.AddSubscription(awssnssubscriptions.NewEmailSubscription(str(c.AlarmEmail), nil))
 	}
-	w.alarms()
+	w.alarms(i)
 	w.dashboards()
 }
 
@@ -62,6 +64,11 @@ func (w *watch) front(name, stat string) metric {
 	return metric{"AWS/ApplicationELB", name, [][2]*string{{str("LoadBalancer"), w.balancer}}, stat}
 }
 
+// ready is how many targets of a group get requests, as the load balancer's node says that knows of most.
+func (w *watch) ready(g elb.ApplicationTargetGroup) metric {
+	return metric{"AWS/ApplicationELB", "HealthyHostCount", [][2]*string{{str("TargetGroup"), g.TargetGroupFullName()}, {str("LoadBalancer"), w.balancer}}, "Maximum"}
+}
+
 func (w *watch) postgres(name, stat string) metric {
 	return metric{"AWS/RDS", name, [][2]*string{{str("DBInstanceIdentifier"), w.d.database.Ref()}}, stat}
 }
@@ -81,7 +88,7 @@ const (
 )
 
 // alarms, each for minutes on end.
-func (w *watch) alarms() {
+func (w *watch) alarms(i *ingress) {
 	w.alarm("DeadLetters", "Envelopes failed five times and wait for a worker to bury them in quarantine", w.queue(w.d.dead.QueueName(), "ApproximateNumberOfMessagesVisible"), above, 0, 1, "notBreaching")
 	w.alarm("QueueAge", "What cars sent waits for longer than the surge's scaling should need", w.queue(w.d.queue.QueueName(), "ApproximateAgeOfOldestMessage"), above, 300, 3, "notBreaching")
 	w.alarm("FreshnessHazards", "Hazards reach cars late", ours(worker, "carasso_projector_freshness_seconds", "p95", "layer", "hazards"), above, 30, 5, "notBreaching")
@@ -96,6 +103,8 @@ func (w *watch) alarms() {
 	if w.cluster != nil {
 		w.alarm("WorkersAtMost", "As many workers as there may be", w.tasks(worker), atLeast, maxWorkers, 10, "notBreaching")
 		w.alarm("ReceiversAtMost", "As many receivers as there may be", w.tasks(receiver), atLeast, maxReceivers, 10, "notBreaching")
+		w.alarm("NoReceivers", "No receiver is ready: cars are answered 503", w.ready(i.receiver), below, 1, 3, "breaching")
+		w.alarm("NoManagement", "No management is ready: neither portal nor changes of the map are answered", w.ready(i.management), below, 1, 3, "breaching")
 	}
 	w.serverErrors()
 }
@@ -129,7 +138,9 @@ func (m metric) alarmDimensions() *[]any {
 	return &all
 }
 
-// serverErrors: the share of requests that failed on our side, from one in a hundred on and ten a minute.
+// serverErrors: the share of requests that failed on our side, from one in a hundred on and ten a minute. The load balancer tells only what is
+// not zero, and counts as requests only what it found a target for: when there is none, nothing but its own errors is told. A sum of a list
+// passes over who says nothing, as filling in, which wants one point at least, does not.
 func (w *watch) serverErrors() {
 	query := func(id string, m metric) any {
 		return &cw.CfnAlarm_MetricDataQueryProperty{Id: str(id), ReturnData: no(), MetricStat: &cw.CfnAlarm_MetricStatProperty{
@@ -141,7 +152,7 @@ func (w *watch) serverErrors() {
 		query("service", w.front("HTTPCode_Target_5XX_Count", "Sum")), query("balancer", w.front("HTTPCode_ELB_5XX_Count", "Sum")), query("requests", w.front("RequestCount", "Sum")),
 		&cw.CfnAlarm_MetricDataQueryProperty{
 			Id: str("percent"), ReturnData: yes(), Label: str("Requests that failed, %"),
-			Expression: str("IF(FILL(service, 0) + FILL(balancer, 0) > 10, 100 * (FILL(service, 0) + FILL(balancer, 0)) / requests, 0)"),
+			Expression: str("IF(SUM([service, balancer]) > 10, 100 * SUM([service, balancer]) / SUM([requests, balancer]), 0)"),
 		},
 	}
 	cw.NewCfnAlarm(w.stack, str("ServerErrors"), p)

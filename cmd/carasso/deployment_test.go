@@ -120,6 +120,36 @@ func checkContainer(t *testing.T, c *container) {
 	}
 }
 
+// TestDeployedBalancer: it closes connections that carry nothing before services do, which would cut off a request on its way.
+func TestDeployedBalancer(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"fargate", "beanstalk"} {
+		idle := time.Duration(0)
+		for _, r := range readTemplate(t, target, "Carasso-Services") {
+			if r.Type != "AWS::ElasticLoadBalancingV2::LoadBalancer" {
+				continue
+			}
+			var p struct {
+				LoadBalancerAttributes []struct {
+					Key   string
+					Value any // text, or what only AWS knows
+				}
+			}
+			if err := json.Unmarshal(r.Properties, &p); err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range p.LoadBalancerAttributes {
+				if s, _ := a.Value.(string); a.Key == "idle_timeout.timeout_seconds" {
+					idle, _ = time.ParseDuration(s + "s")
+				}
+			}
+		}
+		if limit := service.DefaultConfig().IdleTimeout - 10*time.Second; idle <= 0 || idle > limit {
+			t.Errorf("%s: the load balancer closes idle connections after %v, want at most %v", target, idle, limit)
+		}
+	}
+}
+
 // TestDeployedQueueAndTable: the queue, and the table's attributes, are as the adapters expect them.
 func TestDeployedQueueAndTable(t *testing.T) {
 	t.Parallel()

@@ -12,15 +12,20 @@ func (r *report) beanstalk() {
 		r.is(e, tier, "Tier", "Name")
 		options := environmentOptions(e)
 		for option, want := range map[string]string{
-			"aws:elasticbeanstalk:healthreporting:system SystemType":       "enhanced",
-			"aws:elasticbeanstalk:command DeploymentPolicy":                "Rolling",
-			"aws:ec2:vpc AssociatePublicIpAddress":                         "false",
-			"aws:autoscaling:launchconfiguration DisableIMDSv1":            "true",
-			"aws:elasticbeanstalk:application:environment CARASSO_SERVICE": strings.ToLower(name),
+			"aws:elasticbeanstalk:healthreporting:system SystemType":             "enhanced",
+			"aws:elasticbeanstalk:command DeploymentPolicy":                      "Rolling",
+			"aws:ec2:vpc AssociatePublicIpAddress":                               "false",
+			"aws:autoscaling:launchconfiguration DisableIMDSv1":                  "true",
+			"aws:elasticbeanstalk:application:environment CARASSO_SERVICE":       strings.ToLower(name),
+			"aws:autoscaling:launchconfiguration DisableDefaultEC2SecurityGroup": "true",
+			"aws:elasticbeanstalk:command BatchSize":                             "34",
 		} {
 			if !strings.HasPrefix(options[option], want) {
 				r.fault(e.ID, "%s is %q, want %s", option, options[option], want)
 			}
+		}
+		if group := options["aws:elbv2:loadbalancer SecurityGroups"]; tier == "WebServer" && !strings.Contains(group, "BalancerGroup") {
+			r.fault(e.ID, "lets Beanstalk attach a security group of its own to the load balancer")
 		}
 		if sealed := options["aws:elasticbeanstalk:application:environmentsecrets CARASSO_MASTER_KEY"] != ""; sealed != (name != "Worker") {
 			r.fault(e.ID, "is given the master key: %v", sealed)

@@ -45,6 +45,7 @@ type Sizes struct {
 	WorkerCPU                                          int // per cent
 	Visibility, StopTimeout, Retention, FirstSurge     int // seconds
 	LongestFlush                                       int
+	BalancerIdle                                       int // seconds until a connection that carries nothing is closed
 }
 
 // All are the faults of a target's templates.
@@ -66,7 +67,7 @@ func All(t Templates, target string, sizes Sizes, metrics Metrics, runbook strin
 		{"database", r.database},
 		{"archive", r.archive},
 		{"delivery", r.delivery},
-		{"ingress", r.ingress},
+		{"ingress", func() { r.ingress(sizes) }},
 		{"secrets", r.secrets},
 		{"roles", func() { r.roles(target) }},
 		{"wildcards", r.wildcards},

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -76,7 +77,7 @@ func (r *report) buckets() {
 	}
 	for _, rule := range List(raw.At("LifecycleConfiguration", "Rules")) {
 		prefix, _ := at(rule, "Prefix").(string)
-		if at(rule, "ExpirationInDays") != nil && prefix != "raw/" && prefix != "quarantine/" {
+		if at(rule, "ExpirationInDays") != nil && prefix != "raw/" && prefix != "quarantine/" && prefix != "athena/" {
 			r.fault(raw.ID, "objects under %q end by age: maps have none", prefix)
 		}
 		before := 0.0 // storage classes in the order of their days, and all before the end
@@ -89,6 +90,11 @@ func (r *report) buckets() {
 		}
 		if end, ok := at(rule, "ExpirationInDays").(float64); ok && end <= before {
 			r.fault(raw.ID, "objects end before they are moved")
+		}
+	}
+	for _, prefix := range []string{"raw/", "quarantine/", "athena/"} {
+		if !slices.ContainsFunc(List(raw.At("LifecycleConfiguration", "Rules")), func(rule any) bool { return at(rule, "Prefix") == prefix && at(rule, "ExpirationInDays") != nil }) {
+			r.fault(raw.ID, "objects under %s never end", prefix)
 		}
 	}
 	if tiles, ok := r.must("AWS::S3::Bucket", "Tiles"); ok && strings.Contains(text(tiles.At("LifecycleConfiguration")), "ExpirationInDays") {
@@ -134,7 +140,13 @@ func (r *report) database() {
 	}
 	r.is(p, "1", "Parameters", "rds.force_ssl")
 	r.is(p, "on", "Parameters", "synchronous_commit")
-	for _, name := range []string{"max_wal_size", "checkpoint_timeout", "wal_compression", "autovacuum_vacuum_insert_scale_factor"} {
+	values, _ := p.At("Parameters").(map[string]any)
+	for name, v := range values {
+		if _, ok := v.(string); !ok {
+			r.fault(p.ID, "%s is no text, which RDS wants", name)
+		}
+	}
+	for _, name := range []string{"max_connections", "max_wal_size", "checkpoint_timeout", "wal_compression", "autovacuum_vacuum_insert_scale_factor"} {
 		if p.At("Parameters", name) == nil {
 			r.fault(p.ID, "%s is not tuned", name)
 		}
@@ -159,6 +171,10 @@ func (r *report) archive() {
 	}
 	if w, ok := r.must("AWS::Athena::WorkGroup", "Analysts"); ok {
 		r.is(w, true, "WorkGroupConfiguration", "EnforceWorkGroupConfiguration")
+		r.is(w, true, "RecursiveDeleteOption")
+		if where := text(w.At("WorkGroupConfiguration", "ResultConfiguration", "OutputLocation")); !strings.Contains(where, "/athena/") {
+			r.fault(w.ID, "results are put where they never end: %s", where)
+		}
 		if w.At("WorkGroupConfiguration", "ResultConfiguration", "EncryptionConfiguration") == nil || w.At("WorkGroupConfiguration", "BytesScannedCutoffPerQuery") == nil {
 			r.fault(w.ID, "results are not encrypted, or queries not bounded")
 		}

@@ -16,6 +16,9 @@ func (r *report) people() {
 	r.must("AWS::Athena::NamedQuery", "SpeedsOfAnHour")
 	r.must("AWS::KMS::Alias", "KeyAlias")
 	r.must("AWS::ECS::Cluster", "Cluster") // migrations are a task on both targets
+	for _, l := range r.t.Of("AWS::Logs::LogGroup") {
+		r.is(l, 30, "RetentionInDays") // addresses and times are people's
+	}
 	told := false
 	for _, s := range r.t.Of("AWS::SNS::Subscription") {
 		told = told || strings.Contains(text(s.At("TopicArn")), "Operators")

@@ -101,8 +101,8 @@ func (r *report) roles(target string) {
 			if strings.Contains(s.raw, "dynamodb:") && at(s.condition, "ForAllValues:StringLike", "dynamodb:LeadingKeys") == nil {
 				r.fault(role, "reaches all of the live store: %s", s.raw)
 			}
-			if slices.Contains(s.actions, ls) && at(s.condition, "StringLike", "s3:prefix") == nil {
-				r.fault(role, "lists all of a bucket")
+			if slices.Contains(s.actions, ls) && at(s.condition, "StringLikeIfExists", "s3:prefix") == nil {
+				r.fault(role, "lists all of a bucket, or is denied what is merely missing: %s", s.raw)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -32,6 +33,7 @@ func (r *report) fargate(sizes Sizes) {
 			continue
 		}
 		r.is(t, sizes.StopTimeout, "ContainerDefinitions", 0, "StopTimeout")
+		r.is(t, sizes.ServicePort, "ContainerDefinitions", 0, "PortMappings", 0, "ContainerPort")
 		if !strings.Contains(text(t.At("ContainerDefinitions", 0, "HealthCheck")), "healthcheck") {
 			r.fault(t.ID, "is not looked after")
 		}
@@ -42,19 +44,40 @@ func (r *report) fargate(sizes Sizes) {
 		r.is(s, "DISABLED", "NetworkConfiguration", "AwsvpcConfiguration", "AssignPublicIp")
 		r.is(s, true, "DeploymentConfiguration", "DeploymentCircuitBreaker", "Enable")
 		r.is(s, true, "DeploymentConfiguration", "DeploymentCircuitBreaker", "Rollback")
-		r.is(s, 100, "DeploymentConfiguration", "MinimumHealthyPercent")
+		least, most := 100, 200
+		if name == "Worker" {
+			least, most = 50, 100 // more of them than the database has connections for
+		}
+		// By default ECS tries to rebalance a new service, which it can't within 100 %.
+		r.is(s, map[bool]string{true: "ENABLED", false: "DISABLED"}[name == "Receiver" || name == "Management"], "AvailabilityZoneRebalancing")
+		r.is(s, least, "DeploymentConfiguration", "MinimumHealthyPercent")
+		r.is(s, most, "DeploymentConfiguration", "MaximumPercent")
 		if subnets := text(s.At("NetworkConfiguration", "AwsvpcConfiguration", "Subnets")); !strings.Contains(subnets, "Vpc"+strings.ToLower(name)+"Subnet") {
 			r.fault(s.ID, "runs in others' subnets: %s", subnets)
 		}
 		if groups := text(s.At("NetworkConfiguration", "AwsvpcConfiguration", "SecurityGroups")); !strings.Contains(groups, name+"Group") {
 			r.fault(s.ID, "has another's security group")
 		}
-		if (name == "Receiver" || name == "Management") && !strings.Contains(text(s.At("LoadBalancers")), name+"Targets") {
+		if name != "Receiver" && name != "Management" {
+			continue
+		}
+		if !strings.Contains(text(s.At("LoadBalancers")), name+"Targets") {
 			r.fault(s.ID, "is behind no load balancer")
+		}
+		r.is(s, sizes.ServicePort, "LoadBalancers", 0, "ContainerPort")
+		r.is(s, 60, "HealthCheckGracePeriodSeconds")
+		if len(List(s.DependsOn)) == 0 {
+			r.fault(s.ID, "may be made before its targets are behind the load balancer, which ECS refuses")
 		}
 	}
 	if j, ok := r.t.Named("AWS::ECS::TaskDefinition", "JobsTask"); ok && !strings.Contains(text(j.Properties), "CARASSO_TASK_PROTECTION") {
 		r.fault(j.ID, "jobs are not protected")
+	}
+	if j, ok := r.t.Named("AWS::ECS::TaskDefinition", "JobsTask"); ok {
+		mount, volume := j.At("ContainerDefinitions", 0, "MountPoints", 0), j.At("Volumes", 0, "Name")
+		if volume == nil || at(mount, "SourceVolume") != volume || at(mount, "ContainerPath") != "/tmp" || at(mount, "ReadOnly") != false {
+			r.fault(j.ID, "has no room for temporary files, which releases want")
+		}
 	}
 	for name, secret := range map[string]string{"Receiver": "CARASSO_MASTER_KEY", "Management": "CARASSO_MASTER_KEY", "Jobs": "CARASSO_MASTER_KEY", "Migrate": "PGPASSWORD"} {
 		t, _ := r.t.Named("AWS::ECS::TaskDefinition", name+"Task")
@@ -68,6 +91,9 @@ func (r *report) fargate(sizes Sizes) {
 	if i, ok := r.must("AWS::ECR::Repository", "Images"); ok {
 		r.is(i, "IMMUTABLE", "ImageTagMutability")
 		r.is(i, true, "ImageScanningConfiguration", "ScanOnPush")
+		if i.Policy != "Delete" || i.At("EmptyOnDelete") != true {
+			r.fault(i.ID, "stays, and is in the way of the next of its name")
+		}
 	}
 }
 
@@ -94,9 +120,8 @@ func (r *report) scaling(sizes Sizes) {
 	}
 	if s, ok := r.must(policy, "WorkerSurge"); ok {
 		r.is(s, "PercentChangeInCapacity", "StepScalingPolicyConfiguration", "AdjustmentType")
-		if n := len(List(s.At("StepScalingPolicyConfiguration", "StepAdjustments"))); n != 3 {
-			r.fault(s.ID, "%d steps", n)
-		}
+		r.is(s, "Maximum", "StepScalingPolicyConfiguration", "MetricAggregationType")
+		r.steps(s)
 		if a, ok := r.must("AWS::CloudWatch::Alarm", "WorkerSurgeAlarm"); ok {
 			r.is(a, "ApproximateAgeOfOldestMessage", "MetricName")
 			r.is(a, "AWS/SQS", "Namespace")
@@ -111,12 +136,37 @@ func (r *report) scaling(sizes Sizes) {
 			r.is(p, "ECSServiceAverageCPUUtilization", "TargetTrackingScalingPolicyConfiguration", "PredefinedMetricSpecification", "PredefinedMetricType")
 		}
 	}
-	for _, name := range []string{"WorkersAtMost", "ReceiversAtMost"} {
+	for _, name := range ofTasks {
 		r.must("AWS::CloudWatch::Alarm", name)
 	}
 	if q, ok := r.must(policy, "ReceiverRequests"); ok {
 		r.is(q, sizes.RequestsPerTarget, "TargetTrackingScalingPolicyConfiguration", "TargetValue")
 		r.is(q, "ALBRequestCountPerTarget", "TargetTrackingScalingPolicyConfiguration", "PredefinedMetricSpecification", "PredefinedMetricType")
+		// app/name/id/targetgroup/name/id
+		label := text(q.At("TargetTrackingScalingPolicyConfiguration", "PredefinedMetricSpecification", "ResourceLabel"))
+		balancer, group := strings.Index(label, `"LoadBalancerFullName"]},"/",{`), strings.Index(label, `"TargetGroupFullName"]`)
+		if balancer < 0 || group < balancer || !strings.Contains(label, "ReceiverTargets") {
+			r.fault(q.ID, "is labelled %s", label)
+		}
+	}
+}
+
+// steps begin at the alarm's threshold, which their bounds are counted from, leave no gap and have no end; each adds more than the one before.
+func (r *report) steps(s Resource) {
+	steps := List(s.At("StepScalingPolicyConfiguration", "StepAdjustments"))
+	if len(steps) != 3 {
+		r.fault(s.ID, "%d steps", len(steps))
+	}
+	var from, adds any = 0.0, 0.0
+	for _, step := range steps {
+		more, _ := at(step, "ScalingAdjustment").(float64)
+		if at(step, "MetricIntervalLowerBound") != from || more <= adds.(float64) {
+			r.fault(s.ID, "a step that does not begin at %v and add more than %v %%: %s", from, adds, text(step))
+		}
+		from, adds = at(step, "MetricIntervalUpperBound"), more
+	}
+	if from != nil {
+		r.fault(s.ID, "nothing is added beyond %v s", from)
 	}
 }
 
@@ -142,10 +192,13 @@ func (r *report) backlog(p Resource) {
 }
 
 // ingress: TLS, client certificates, rates, no forged certificates, no metrics for the world.
-func (r *report) ingress() {
+func (r *report) ingress(sizes Sizes) {
 	if b, ok := r.must("AWS::ElasticLoadBalancingV2::LoadBalancer", "Balancer"); ok {
 		r.is(b, "internet-facing", "Scheme")
 		attributes := text(b.At("LoadBalancerAttributes"))
+		if idle := `{"Key":"idle_timeout.timeout_seconds","Value":"` + strconv.Itoa(sizes.BalancerIdle) + `"}`; !strings.Contains(attributes, idle) {
+			r.fault(b.ID, "keeps idle connections for another time: %s", attributes)
+		}
 		for _, a := range []string{"deletion_protection.enabled", "access_logs.s3.enabled", "routing.http.drop_invalid_header_fields.enabled"} {
 			if !strings.Contains(attributes, `{"Key":"`+a+`","Value":"true"}`) {
 				r.fault(b.ID, "%s is off", a)
@@ -188,6 +241,10 @@ func (r *report) ingress() {
 	}
 	for _, g := range r.t.Of("AWS::ElasticLoadBalancingV2::TargetGroup") {
 		r.is(g, "/readyz", "HealthCheckPath")
+		r.is(g, sizes.ServicePort, "Port")
+		if attributes := text(g.At("TargetGroupAttributes")); !strings.Contains(attributes, `{"Key":"deregistration_delay.timeout_seconds","Value":"30"}`) {
+			r.fault(g.ID, "keeps targets that go for longer than services drain: %s", attributes)
+		}
 		if want := map[bool]string{true: "ip", false: "instance"}[strings.Contains(text(r.t["Carasso-Services"]), "AWS::ECS::Service")]; g.At("TargetType") != want {
 			r.fault(g.ID, "targets are %v, want %s", g.At("TargetType"), want)
 		}

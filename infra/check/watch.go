@@ -2,6 +2,7 @@ package check
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/carasso/carasso/internal/emf/selection"
@@ -9,6 +10,9 @@ import (
 
 // Metrics are those that the binary emits, by name.
 type Metrics map[string]selection.Metric
+
+// ofTasks are the alarms that there are only where tasks are counted: on ECS.
+var ofTasks = []string{"WorkersAtMost", "ReceiversAtMost", "NoReceivers", "NoManagement"}
 
 // watch: every alarm is told to somebody and has its entry in the runbook; alarms and dashboards look at metrics that exist,
 // with the dimensions that they have.
@@ -51,13 +55,27 @@ func (r *report) watch(metrics Metrics, runbook string) {
 		}
 	}
 	for name := range entries {
-		if !alarms[name] && !strings.Contains(name, " ") && name != "WorkersAtMost" && name != "ReceiversAtMost" {
+		if !alarms[name] && !strings.Contains(name, " ") && !slices.Contains(ofTasks, name) {
 			r.fault(name, "the runbook has an entry for no alarm")
 		}
 	}
+	r.outage()
 	for _, name := range []string{"Portal", "Architecture"} {
 		if d, ok := r.must("AWS::CloudWatch::Dashboard", name); ok {
 			r.dashboard(d, metrics)
+		}
+	}
+}
+
+// outage: when no target is left the load balancer tells nothing but its own errors. That has to ring, too.
+func (r *report) outage() {
+	a, ok := r.must("AWS::CloudWatch::Alarm", "ServerErrors")
+	if !ok {
+		return
+	}
+	for _, m := range List(a.At("Metrics")) {
+		if e, ok := at(m, "Expression").(string); ok && (!strings.Contains(e, "/ SUM([requests, balancer])") || strings.Contains(e, "FILL(")) {
+			r.fault(a.ID, "is silent when nobody answers at all: %s", e)
 		}
 	}
 }
@@ -70,8 +88,10 @@ func (r *report) metric(where string, namespace, name any, dimensions []string, 
 	n, _ := name.(string)
 	if namespace != selection.Namespace {
 		full, _ := namespace.(string)
-		if !known[full+" "+n] {
+		if want, have := known[full+" "+n], strings.Join(dimensions, ","); want == "" {
 			r.fault(where, "%s %s is no metric that AWS has", full, n)
+		} else if want != have {
+			r.fault(where, "%s %s has the dimensions %s, not %s", full, n, want, have)
 		}
 		return
 	}
@@ -86,15 +106,15 @@ func (r *report) metric(where string, namespace, name any, dimensions []string, 
 	}
 }
 
-// known are AWS's metrics that are used, checked against its documentation.
-var known = map[string]bool{
-	"AWS/SQS ApproximateNumberOfMessagesVisible": true, "AWS/SQS ApproximateNumberOfMessagesNotVisible": true, "AWS/SQS ApproximateAgeOfOldestMessage": true,
-	"AWS/ApplicationELB RequestCount": true, "AWS/ApplicationELB HTTPCode_Target_5XX_Count": true, "AWS/ApplicationELB HTTPCode_ELB_5XX_Count": true,
-	"AWS/ApplicationELB TargetResponseTime": true, "AWS/ApplicationELB HealthyHostCount": true,
-	"AWS/RDS CPUUtilization": true, "AWS/RDS FreeStorageSpace": true, "AWS/RDS DatabaseConnections": true, "AWS/RDS WriteIOPS": true, "AWS/RDS ReadIOPS": true,
-	"AWS/DynamoDB ConsumedWriteCapacityUnits": true, "AWS/DynamoDB ConsumedReadCapacityUnits": true,
-	"ECS/ContainerInsights RunningTaskCount": true, "AWS/ECS CPUUtilization": true, "AWS/ECS MemoryUtilization": true,
-	"AWS/WAFV2 BlockedRequests": true,
+// known are AWS's metrics that are used, and their dimensions, checked against its documentation.
+var known = map[string]string{
+	"AWS/SQS ApproximateNumberOfMessagesVisible": "QueueName", "AWS/SQS ApproximateNumberOfMessagesNotVisible": "QueueName", "AWS/SQS ApproximateAgeOfOldestMessage": "QueueName",
+	"AWS/ApplicationELB RequestCount": "LoadBalancer", "AWS/ApplicationELB HTTPCode_Target_5XX_Count": "LoadBalancer", "AWS/ApplicationELB HTTPCode_ELB_5XX_Count": "LoadBalancer",
+	"AWS/ApplicationELB HealthyHostCount": "TargetGroup,LoadBalancer",
+	"AWS/RDS CPUUtilization":              "DBInstanceIdentifier", "AWS/RDS FreeStorageSpace": "DBInstanceIdentifier", "AWS/RDS DatabaseConnections": "DBInstanceIdentifier",
+	"AWS/RDS WriteIOPS": "DBInstanceIdentifier", "AWS/RDS ReadIOPS": "DBInstanceIdentifier",
+	"AWS/DynamoDB ConsumedWriteCapacityUnits": "TableName", "AWS/DynamoDB ConsumedReadCapacityUnits": "TableName",
+	"ECS/ContainerInsights RunningTaskCount": "ClusterName,ServiceName", "AWS/ECS CPUUtilization": "ClusterName,ServiceName", "AWS/ECS MemoryUtilization": "ClusterName,ServiceName",
 }
 
 // dashboard: a body that is JSON, with metrics that exist.
